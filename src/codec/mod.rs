@@ -1,0 +1,1 @@
+//! Bytes → event: JSON, Avro, `CloudEvents`, the schema registry.

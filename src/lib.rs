@@ -1,0 +1,19 @@
+//! `rtmn-bridge`: a Kafka → Socket.IO bridge. Kafka is the only truth; this process shows it to sockets.
+//!
+//! ```text
+//!            the record's way                                              the client's way
+//!  Kafka ─► kafka::follower ─► codec ─► route ─► hub::window ─► hub::shard ─► gateway::outbox ─► socket
+//!                                                                   ▲
+//!                     http ─► gateway::engine ─► gateway::session ──┘  (connect → authenticate → join → live)
+//!
+//!            the operator's way: cli ─► app (build, run, drain) · http::health · metrics
+//! ```
+//!
+//! Layers, lower first; a lower one never imports a higher one (`tests/layering.rs` keeps it so):
+//! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
+//! `app`, `lifecycle` · `demo` · `cli`.
+
+pub mod codec;
+pub mod config;
+pub mod event;
+pub mod route;

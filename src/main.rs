@@ -1,0 +1,3 @@
+//! The `rtmn-bridge` binary.
+
+fn main() {}
