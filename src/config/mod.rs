@@ -1,6 +1,9 @@
 //! The configuration: one documented struct per section. Defaults < file < environment; every error is reported at
 //! once with its path. `config/default.toml` shows every key.
 
+mod defaults;
+mod secret;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,8 +11,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use secret::Secret;
+
 /// The whole configuration of one node.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The public listener.
@@ -41,7 +46,7 @@ pub struct Config {
 }
 
 /// `[server]`: the public listener.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Address and port. `PORT` sets the port alone.
@@ -59,7 +64,7 @@ pub struct Server {
 }
 
 /// `[admin]`: health, readiness and metrics for operators.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// Address and port; loopback by default.
@@ -67,7 +72,7 @@ pub struct Admin {
 }
 
 /// `[origins]`: the browser apps that may connect.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Origins {
     /// Origin of the customers' app (`CUSTOMER_APP_URL`).
@@ -83,11 +88,11 @@ pub struct Origins {
 }
 
 /// `[auth]`: how tokens are checked.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// HS256 secret (`JWT_SECRET`), at least 32 bytes.
-    pub secret: Option<String>,
+    pub secret: Option<Secret>,
     /// A PEM public key; its algorithm is `public_key_algorithm`.
     pub public_key_file: Option<PathBuf>,
     /// `RS256`, `ES256` or `EdDSA`.
@@ -118,7 +123,7 @@ pub struct Auth {
 }
 
 /// `[socket]`: the protocol's timings and bounds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Socket {
     /// Engine.IO ping interval.
@@ -153,7 +158,7 @@ pub struct Socket {
 }
 
 /// `[limits]`: what one client may do.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Connections of one user at once on this node.
@@ -169,7 +174,7 @@ pub struct Limits {
 }
 
 /// `[kafka]`: brokers and topics.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port,host:port` (`KAFKA_BROKERS`).
@@ -184,7 +189,7 @@ pub struct Kafka {
 }
 
 /// `[codec]`: how records are decoded.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Codec {
     /// A folder of `.avsc` files; the compiled-in catalogue when unset.
@@ -194,7 +199,7 @@ pub struct Codec {
     /// Basic auth for it.
     pub registry_user: Option<String>,
     /// Its password.
-    pub registry_password: Option<String>,
+    pub registry_password: Option<Secret>,
     /// Time limit of one registry request.
     #[serde(with = "humantime_serde")]
     pub registry_timeout: Duration,
@@ -206,7 +211,7 @@ pub struct Codec {
 }
 
 /// `[routes]`: where records go.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routes {
     /// The route file; the compiled-in default when unset.
@@ -214,7 +219,7 @@ pub struct Routes {
 }
 
 /// `[hub]`: shards and the window.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hub {
     /// Number of shards; 0 means one per core.
@@ -229,7 +234,7 @@ pub struct Hub {
 }
 
 /// `[dashboard]`: the admins' figures.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dashboard {
     /// IANA name of the time zone whose midnight begins a day.
@@ -240,15 +245,15 @@ pub struct Dashboard {
 }
 
 /// `[redis]`: not used yet by this version; a set URL is reported at start.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// `redis://…` (`REDIS_URL`).
-    pub url: Option<String>,
+    /// `redis://…` (`REDIS_URL`); secret, since it may hold a password.
+    pub url: Option<Secret>,
 }
 
 /// `[log]`: what is logged, and how.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// A `tracing` filter, for example `info` or `rtmn_bridge=debug`.
@@ -256,5 +261,3 @@ pub struct Log {
     /// JSON lines instead of text.
     pub json: bool,
 }
-
-mod defaults;
