@@ -16,4 +16,5 @@
 pub mod codec;
 pub mod config;
 pub mod event;
+pub mod kafka;
 pub mod route;

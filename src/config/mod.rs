@@ -181,8 +181,8 @@ pub struct Kafka {
     pub brokers: String,
     /// The domain topics to follow.
     pub topics: Vec<String>,
-    /// Any further librdkafka property, for example `security.protocol`.
-    pub properties: BTreeMap<String, String>,
+    /// Any further librdkafka property, for example `security.protocol`; some are passwords, so none is ever shown.
+    pub properties: BTreeMap<String, Secret>,
     /// How often topics are looked at for new partitions.
     #[serde(with = "humantime_serde")]
     pub metadata_refresh: Duration,
