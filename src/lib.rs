@@ -16,5 +16,7 @@
 pub mod client;
 pub mod codec;
 pub mod config;
+pub mod demo;
 pub mod event;
 pub mod route;
+pub mod seed;
