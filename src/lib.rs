@@ -13,8 +13,11 @@
 //! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
 //! `app`, `lifecycle` · `demo` · `cli`.
 
+pub mod client;
 pub mod codec;
 pub mod config;
+pub mod demo;
 pub mod event;
 pub mod kafka;
 pub mod route;
+pub mod seed;
