@@ -91,7 +91,7 @@ impl Value {
             }
             Self::FirstWord(slot) => {
                 let text = slots[*slot].and_then(Picked::text);
-                let Some(word) = text.as_deref().and_then(first_word) else { return Ok(false) };
+                let Some(word) = text.as_deref().map(first_word) else { return Ok(false) };
                 // A `&str` always serializes into a vector.
                 Ok(serde_json::to_writer(out, word).is_ok())
             }
@@ -99,9 +99,9 @@ impl Value {
     }
 }
 
-/// A text up to its first white space (that at its beginning aside); `None` when there is nothing else.
-pub(super) fn first_word(text: &str) -> Option<&str> {
-    text.split_whitespace().next()
+/// A text up to its first white space, that at its beginning aside; empty when there is nothing else.
+pub(super) fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
 }
 
 fn length(picked: Picked<'_>) -> Result<usize, CopyError> {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::event::Event;
 
-use super::emission::{Class, EmitSpec, Emission, Routed};
+use super::emission::{Class, Emission, EmitSpec, Routed};
 use super::projection::ProjectError;
 use super::table::Routes;
 
@@ -49,7 +49,8 @@ pub fn check_report(routes: &Routes) -> String {
             let _ = writeln!(report, ", payload {}", projection.as_str());
         }
         if let Some(access) = &route.access {
-            let fields = [Some(&access.order), access.customer.as_ref(), access.merchant.as_ref(), access.partner.as_ref()];
+            let fields =
+                [Some(&access.order), access.customer.as_ref(), access.merchant.as_ref(), access.partner.as_ref()];
             let names: Vec<&str> = fields.into_iter().flatten().map(|field| &*field.name).collect();
             let _ = writeln!(report, "  order access by {}", names.join(", "));
         }
@@ -134,8 +135,8 @@ pub struct ExplainedFigure {
 /// Shows what the routes make of an event.
 #[must_use]
 pub fn explain(routes: &Routes, event: &Event) -> Explanation {
-    let (outcome, error, routed) = match routes.route(event) {
-        Ok(Some(routed)) => ("routed", None, routed),
+    let (outcome, error, meaning) = match routes.route(event) {
+        Ok(Some(meaning)) => ("routed", None, meaning),
         Ok(None) => ("unknown_type", None, Routed::default()),
         Err(error) => (error.as_str(), Some(error.to_string()), Routed::default()),
     };
@@ -147,18 +148,17 @@ pub fn explain(routes: &Routes, event: &Event) -> Explanation {
         kind: event.kind.to_string(),
         outcome,
         error,
-        emissions: routed.emissions.iter().map(explain_emission).collect(),
-        left_out: routed.left_out.iter().map(|ordinal| (*ordinal, name(ordinal))).collect(),
-        order: routed.order.map(|facts| ExplainedOrder {
+        emissions: meaning.emissions.iter().map(explain_emission).collect(),
+        left_out: meaning.left_out.iter().map(|ordinal| (*ordinal, name(ordinal))).collect(),
+        order: meaning.order.map(|facts| ExplainedOrder {
             order: facts.order.to_string(),
             customer: facts.customer.map(|id| id.to_string()),
             merchant: facts.merchant.map(|id| id.to_string()),
             partner: facts.partner.map(|id| id.to_string()),
         }),
-        figure: routed.figure.map(|figure| ExplainedFigure {
-            amount: figure.amount.to_string(),
-            created_at_ms: figure.created_at_ms,
-        }),
+        figure: meaning
+            .figure
+            .map(|figure| ExplainedFigure { amount: figure.amount.to_string(), created_at_ms: figure.created_at_ms }),
     }
 }
 

@@ -166,19 +166,12 @@ impl RawFile {
         }
         for (index, (span, access)) in reader.tables(table, "order_access", "").into_iter().enumerate() {
             let part = format!("order_access {}", index + 1);
-            file.access.extend(reader.fields(
-                part,
-                &span,
-                access,
-                &["order"],
-                &["customer", "merchant", "partner"],
-            ));
+            file.access.extend(reader.fields(&part, &span, access, &["order"], &["customer", "merchant", "partner"]));
         }
         if let Some(figures) = table.get("figures") {
             match figures.get_ref() {
                 DeValue::Table(table) => {
-                    file.figures =
-                        reader.fields("figures".into(), &figures.span(), table, &["amount", "time"], &[]);
+                    file.figures = reader.fields("figures", &figures.span(), table, &["amount", "time"], &[]);
                 }
                 other => reader.wrong("figures", figures.span(), "a table", other),
             }
@@ -193,7 +186,7 @@ struct Reader<'p, 'a> {
 
 impl Reader<'_, '_> {
     fn wrong(&mut self, part: &str, span: Range<usize>, wanted: &str, found: &DeValue<'_>) {
-        self.problems.at(span.start, part, format!("expected {wanted}, found a {}", found.type_str()));
+        self.problems.at(span.start, part, format!("expected {wanted}, found {}", found.type_str()));
     }
 
     fn known(&mut self, table: &DeTable<'_>, keys: &[&str], part: &str) {
@@ -292,14 +285,14 @@ impl Reader<'_, '_> {
 
     fn fields(
         &mut self,
-        part: String,
+        part: &str,
         span: &Range<usize>,
         table: &DeTable<'_>,
         needed: &[&'static str],
         optional: &[&'static str],
     ) -> Option<RawFields> {
-        let kind = self.needed(table, span.start, "type", &part);
-        let part = kind.as_ref().map_or(part.clone(), |kind| format!("{part} (`{}`)", kind.get_ref()));
+        let kind = self.needed(table, span.start, "type", part);
+        let part = kind.as_ref().map_or(part.to_owned(), |kind| format!("{part} (`{}`)", kind.get_ref()));
         self.known(table, &[&["type"], needed, optional].concat(), &part);
         let mut fields = Vec::new();
         for name in needed {

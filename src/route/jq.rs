@@ -56,7 +56,7 @@ impl Jq {
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
         let own = jaq_core::native::run::<Data>(("first_word", v(0), |cv| {
             let word = match &cv.1 {
-                Val::TStr(bytes) => std::str::from_utf8(bytes).ok().and_then(first_word).map(str::to_owned),
+                Val::TStr(bytes) => std::str::from_utf8(bytes).ok().map(|text| first_word(text).to_owned()),
                 _ => None,
             };
             bome(Ok(word.map_or(Val::Null, Val::from)))
@@ -84,8 +84,7 @@ impl Jq {
         cursor.space();
         let input = read(&mut cursor, 0)?;
         cursor.end()?;
-        catch_unwind(AssertUnwindSafe(|| self.run(input, data.len() * 2 + 64 * 1024)))
-            .unwrap_or(Err(JqError::Panicked))
+        catch_unwind(AssertUnwindSafe(|| self.run(input, data.len() * 2 + 64 * 1024))).unwrap_or(Err(JqError::Panicked))
     }
 
     fn run(&self, input: Val, limit: usize) -> Result<Option<Vec<u8>>, JqError> {

@@ -15,8 +15,10 @@ pub mod room;
 mod scan;
 pub mod table;
 mod template;
+#[cfg(test)]
+mod tests;
 
-pub use emission::{Class, EmitSpec, Emission, OrderFacts, OrderFigure, Routed};
+pub use emission::{Class, Emission, EmitSpec, OrderFacts, OrderFigure, Routed};
 pub use file::{Problem, RouteErrors};
 pub use projection::{ProjectError, Projection};
 pub use room::{Id, Room, RoomKind};

@@ -13,7 +13,7 @@ use crate::codec::Schemas;
 use crate::event::Event;
 
 use super::build::Builder;
-use super::emission::{EmitSpec, Emission, OrderFacts, OrderFigure, Routed};
+use super::emission::{Emission, EmitSpec, OrderFacts, OrderFigure, Routed};
 use super::file::RouteErrors;
 use super::room::{Id, IdError};
 use super::scan::{Picks, ScanError, Slots};
@@ -128,6 +128,7 @@ impl Routes {
     }
 
     /// The types of records that have a meaning here, in the order of the file.
+    #[must_use]
     pub fn types(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.order.iter()
     }
@@ -198,9 +199,8 @@ impl Access {
 
 impl Figure {
     fn read(&self, slots: &Slots<'_>) -> Result<OrderFigure, RouteError> {
-        let pick = |(slot, name): &(usize, Arc<str>)| {
-            slots[*slot].ok_or_else(|| RouteError::MissingField(Arc::clone(name)))
-        };
+        let pick =
+            |(slot, name): &(usize, Arc<str>)| slots[*slot].ok_or_else(|| RouteError::MissingField(Arc::clone(name)));
         let wrong = |name: &Arc<str>, expected| RouteError::WrongType { field: Arc::clone(name), expected };
         let amount = std::str::from_utf8(pick(&self.amount)?.raw).ok().and_then(decimal);
         let time = pick(&self.time)?.text().and_then(|text| text.parse::<jiff::Timestamp>().ok());
