@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{event, routes};
 use crate::route::{Class, Routed};
 
-const DAY: Duration = Duration::from_secs(86_400);
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// Event name, rooms, class, key, keep, payload.
 type Row = (&'static str, &'static [&'static str], Class, &'static str, Option<Duration>, &'static str);
@@ -171,7 +171,7 @@ fn location_is_the_state_of_its_order_and_hides_the_partners_id() {
             &["order:ord_8f2c41d7"],
             Class::Latest,
             "",
-            Some(Duration::from_secs(6 * 3600)),
+            Some(Duration::from_hours(6)),
             r#"{"orderId":"ord_8f2c41d7","location":{"latitude":12.971599,"longitude":77.594566},"deliveryPartner":{"name":"Arjun","phone":"+919900112233"},"estimatedArrival":"15 minutes","distanceRemaining":3.4,"timestamp":"2026-11-23T09:56:40.120Z"}"#,
         )],
     );
@@ -253,16 +253,16 @@ fn merchants_learn_the_first_name_only() {
 
 #[test]
 fn every_example_has_a_route_and_every_route_an_example() {
-    let routes = routes();
+    let table = routes();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/examples");
     let mut seen = std::collections::BTreeSet::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let kind = name.split('.').take(2).collect::<Vec<_>>().join(".");
-        let routed = routes.route(&event(&kind, std::fs::read(&path).unwrap())).unwrap();
+        let routed = table.route(&event(&kind, std::fs::read(&path).unwrap())).unwrap();
         assert!(routed.is_some_and(|routed| routed.left_out.is_empty() && !routed.emissions.is_empty()), "{name}");
         seen.insert(kind);
     }
-    assert_eq!(seen, routes.types().map(ToString::to_string).collect());
+    assert_eq!(seen, table.types().map(ToString::to_string).collect());
 }

@@ -90,12 +90,12 @@ payload = "{orderId, status}""#,
         r#"to = ["user:{metadata.deliveryPartner.id}"]
 payload = "{orderId, status}""#,
     );
-    let routes = Routes::parse(&text, "test", &schemas()).unwrap();
+    let table = Routes::parse(&text, "test", &schemas()).unwrap();
     let minimal = include_str!("../../../schemas/examples/order.statusChanged.minimal.json");
-    let routed = routes.route(&event("order.statusChanged", minimal)).unwrap().unwrap();
+    let routed = table.route(&event("order.statusChanged", minimal)).unwrap().unwrap();
     assert_eq!(routed.left_out.as_slice(), [0]);
     assert_eq!(routed.emissions.iter().map(|emission| emission.ordinal).collect::<Vec<_>>(), [1]);
-    let routed = routes.route(&event("order.statusChanged", STATUS)).unwrap().unwrap();
+    let routed = table.route(&event("order.statusChanged", STATUS)).unwrap().unwrap();
     assert_eq!(routed.emissions[0].rooms[0].as_str(), "user:dlv_77");
 }
 
