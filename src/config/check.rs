@@ -25,15 +25,19 @@ const KNOWN_SECRETS: [&str; 9] = [
     "example",
 ];
 
-/// Properties of librdkafka that are not the operator's to set: delivery without loss rests on them.
-const OWN_PROPERTIES: [&str; 7] = [
+/// Properties of librdkafka that are not the operator's to set: that no record is lost rests on them, and brokers and
+/// statistics have keys of their own.
+pub const RESERVED_PROPERTIES: [&str; 10] = [
+    "auto.offset.reset",
     "bootstrap.servers",
-    "metadata.broker.list",
+    "check.crcs",
     "enable.auto.commit",
     "enable.auto.offset.store",
-    "auto.offset.reset",
+    "enable.idempotence",
+    "enable.partition.eof",
     "isolation.level",
-    "check.crcs",
+    "metadata.broker.list",
+    "statistics.interval.ms",
 ];
 
 /// All findings that hold for every command.
@@ -220,8 +224,8 @@ fn kafka(kafka: &Kafka, list: &mut List) {
         let path = format!("kafka.properties.{name}");
         if name == "bootstrap.servers" || name == "metadata.broker.list" {
             list.add(&path, "is set by kafka.brokers");
-        } else if OWN_PROPERTIES.contains(&name.as_str()) {
-            list.add(&path, "is the bridge's own to set: that no record is lost rests on it");
+        } else if RESERVED_PROPERTIES.contains(&name.as_str()) {
+            list.add(&path, "is the bridge's own to set: remove it");
         }
     }
     list.duration("kafka.metadata_refresh", kafka.metadata_refresh, 10 * MILLISECOND, HOUR);

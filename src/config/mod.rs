@@ -14,14 +14,13 @@ mod tests;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use check::MIN_SECRET_BYTES;
+pub use check::{MIN_SECRET_BYTES, RESERVED_PROPERTIES};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use load::{environment, load, load_for_serve};
 pub use origin::{Origin, OriginError};
@@ -188,7 +187,7 @@ pub struct Limits {
 }
 
 /// `[kafka]`: brokers and topics.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port,host:port` (`KAFKA_BROKERS`).
@@ -274,16 +273,4 @@ pub struct Log {
     pub filter: String,
     /// JSON lines instead of text.
     pub json: bool,
-}
-
-/// Properties may hold passwords and keys: only their names are shown.
-impl fmt::Debug for Kafka {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kafka")
-            .field("brokers", &self.brokers)
-            .field("topics", &self.topics)
-            .field("properties", &self.properties.keys())
-            .field("metadata_refresh", &self.metadata_refresh)
-            .finish()
-    }
 }

@@ -117,7 +117,7 @@ fn environment_takes_the_type_of_its_key() {
     assert!(!config.origins.allow_absent && !config.auth.require_exp);
     assert_eq!(config.origins.also, ["http://localhost:8081", "https://b.test"]);
     assert_eq!(config.auth.issuer.as_deref(), Some("123"));
-    assert_eq!(config.kafka.properties["security.protocol"], "SSL");
+    assert_eq!(config.kafka.properties["security.protocol"].expose(), "SSL");
     assert_eq!(config.auth.secret.unwrap().expose(), SECRET);
     assert_eq!(config.origins.customer_app.as_deref(), Some("https://app.test/"));
 }
@@ -134,7 +134,7 @@ fn an_empty_variable_unsets_what_the_file_set() {
 fn properties_are_texts_however_they_are_written() {
     let config = from_file("[kafka.properties]\nsecurity.protocol = \"SSL\"\n\"client.rack\" = \"a\"\nlog_level = 6\n");
     let properties = config.unwrap().kafka.properties;
-    let properties: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let properties: Vec<_> = properties.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(properties, [("client.rack", "a"), ("log_level", "6"), ("security.protocol", "SSL")]);
 }
 
