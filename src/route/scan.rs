@@ -301,6 +301,9 @@ impl Picks {
     /// Finds them all in one pass over `data`. Of a repeated member the last counts, as in every JSON parser that the
     /// clients use.
     pub(super) fn scan<'a>(&self, data: &'a [u8]) -> Result<Slots<'a>, ScanError> {
+        if self.slots == 0 {
+            return Ok(Slots::new());
+        }
         let mut slots = SmallVec::from_elem(None, self.slots);
         let mut cursor = Cursor::new(data);
         cursor.space();

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 use super::schemas;
 use crate::codec::Schemas;
@@ -53,6 +54,7 @@ fn picks_are_copied_and_the_rest_is_run() {
         (".orderId, .status", "jq", "several_values"),
         ("{x: (0 / 0)}", "jq", "not_json"),
         (r#"{x: error("secret")}"#, "jq", "filter_failed"),
+        ("{x: ([2020, 127, 1, 0, 0, 0] | mktime)}", "jq", "filter_failed"),
         (".orderId.x?", "", ""),
     ] {
         if how.is_empty() {
@@ -228,17 +230,49 @@ fn object(members: &[(&str, String)], space: &str) -> String {
 }
 
 fn record() -> impl Strategy<Value = String> {
+    let space = "[ \n\t\r]{0,2}";
+    let members = |keys: &'static [&'static str], value: BoxedStrategy<String>| {
+        (prop::collection::vec((prop::sample::select(keys), value), 0..7), space)
+            .prop_map(|(members, space)| object(&members, &space))
+            .boxed()
+    };
+    // Mostly of the shape that the schema says, so that the picks find something; else anything.
+    let partner = members(&[r#""id""#, r#""name""#, r#""na\u006de""#, r#""phone""#], json().boxed());
+    let partner = prop_oneof![4 => partner, 1 => Just("null".to_owned()), 1 => json()].boxed();
+    let detail = prop_oneof![6 => partner, 1 => json()].boxed();
+    let keys = &[r#""deliveryPartner""#, r#""delivery\u0050artner""#, r#""estimatedDelivery""#, r#""x""#];
+    let metadata = prop_oneof![8 => members(keys, detail), 1 => Just("null".to_owned()), 1 => json()];
     let key = prop_oneof![
         Just(r#""orderId""#),
         Just(r#""order\u0049d""#),
         Just(r#""status""#),
-        Just(r#""metadata""#),
-        Just(r#""metadata""#),
         Just(r#""previousStatus""#),
         Just(r#""timestamp""#),
-        Just(r#""other""#),
+        Just(r#""other""#)
     ];
-    (prop::collection::vec((key, json()), 0..7), "[ \n\t\r]{0,2}").prop_map(|(members, space)| object(&members, &space))
+    (prop::collection::vec((key, json()), 0..6), metadata, 0..6_usize, space).prop_map(
+        |(mut all, metadata, at, space)| {
+            all.insert(at.min(all.len()), (r#""metadata""#, metadata));
+            object(&all, &space)
+        },
+    )
+}
+
+#[test]
+fn the_records_that_copying_is_tried_on_have_what_it_picks() {
+    let projection =
+        compile("{metadata: .metadata | {estimatedDelivery, d: .deliveryPartner | {name, phone}}}").unwrap();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let (mut full, mut empty, mut failed) = (0, 0, 0);
+    for _ in 0..500 {
+        let data = record().new_tree(&mut runner).unwrap().current();
+        match projection.apply(&Bytes::from(data)) {
+            Ok(_) => full += 1,
+            Err(ProjectError::Nothing) => empty += 1,
+            Err(_) => failed += 1,
+        }
+    }
+    assert!(full > 150 && empty > 20 && failed > 20, "{full} full, {empty} empty, {failed} failed");
 }
 
 /// Both ways of escaping a text give one, and white space and nothing else is lost; numbers keep their text.
