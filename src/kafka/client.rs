@@ -16,19 +16,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config;
 
-/// What the bridge decides itself; a property of this name in the configuration is refused.
-const RESERVED: [&str; 9] = [
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "check.crcs",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "isolation.level",
-    "statistics.interval.ms",
-];
-
 /// Why a client could not be built. All of these are mistakes in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -75,7 +62,7 @@ pub fn base_config(kafka: &config::Kafka, role: &str) -> Result<ClientConfig, Cl
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in &kafka.properties {
-        if RESERVED.contains(&name.as_str()) {
+        if config::RESERVED_PROPERTIES.contains(&name.as_str()) {
             return Err(ClientError::Reserved(name.clone()));
         }
         client.set(name.as_str(), value.expose());
