@@ -67,10 +67,14 @@ struct Follow {
 
 impl Follow {
     fn with(kafka: &Kafka, topics: &[&str], start: StartPlan) -> Self {
+        Self::asking_every(Duration::from_millis(300), kafka, topics, start)
+    }
+
+    fn asking_every(interval: Duration, kafka: &Kafka, topics: &[&str], start: StartPlan) -> Self {
         let kafka = config::Kafka {
             brokers: kafka.address().to_owned(),
             topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
-            metadata_refresh: Duration::from_millis(300),
+            metadata_refresh: interval,
             ..config::Kafka::default()
         };
         let (sender, seen) = unbounded_channel();
@@ -273,7 +277,7 @@ async fn partitions_added_while_producing_are_read_from_their_beginning() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_killed_under_load_costs_no_record_and_repeats_none() {
-    let kafka = Arc::new(Kafka::own().await);
+    let kafka = Arc::new(Kafka::own(&[]).await);
     let topic = kafka.topic("load", 3).await;
     let mut follow = Follow::from_beginning(&kafka, &[&topic]);
     follow.assigned().await;
@@ -444,7 +448,10 @@ async fn recreate(before: usize, after: usize) {
     let kafka = Kafka::shared().await;
     let topic = kafka.topic("recreated", 1).await;
     let tp = TopicPartition::new(topic.as_str(), 0);
-    let mut follow = Follow::from_beginning(kafka, &[&topic]);
+    // Long enough that the watcher does not happen to look while the new log is still the shorter one.
+    let interval = Duration::from_secs(3);
+    let start = StartPlan { time_lookup: true, ..StartPlan::beginning() };
+    let mut follow = Follow::asking_every(interval, kafka, &[&topic], start);
     follow.assigned().await;
     for record in numbered(&topic, 0, 0..before) {
         kafka.produce(record).await;
@@ -463,9 +470,13 @@ async fn recreate(before: usize, after: usize) {
     create_again(kafka, &topic).await;
     // A producer of its own: the shared one still has the deleted topic in mind.
     let producer: FutureProducer = kafka.client().create().unwrap();
-    for i in 0..after {
-        let value = format!("again{i}");
-        producer.send(FutureRecord::<str, str>::to(&topic).payload(&value).partition(0), PATIENCE).await.unwrap();
+    let again: Vec<String> = (0..after).map(|i| format!("again{i}")).collect();
+    let sent: Vec<_> = again
+        .iter()
+        .map(|value| producer.send_result(FutureRecord::<str, str>::to(&topic).payload(value).partition(0)).unwrap())
+        .collect();
+    for delivery in sent {
+        delivery.await.unwrap().unwrap();
     }
     closed.open();
     loop {
@@ -479,8 +490,7 @@ async fn recreate(before: usize, after: usize) {
             other => panic!("{other:?}"),
         }
     }
-    let expected: Vec<String> = (0..after).map(|i| format!("again{i}")).collect();
-    assert_eq!(follow.values(after).await, expected);
+    assert_eq!(follow.values(after).await, again);
     follow.ready().await;
     follow.end().await;
 }
@@ -514,7 +524,7 @@ async fn a_topic_missing_at_the_start_is_named_with_the_remedy_and_followed_once
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_down_at_the_start_is_awaited() {
-    let kafka = Kafka::own().await;
+    let kafka = Kafka::own(&[]).await;
     let topic = kafka.topic("later", 2).await;
     kafka.produce_all(numbered(&topic, 0, 0..3)).await;
     kafka.stop().await;
@@ -529,7 +539,7 @@ async fn a_broker_down_at_the_start_is_awaited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_hangs_is_noticed_and_reading_goes_on_when_it_does() {
-    let kafka = Kafka::own().await;
+    let kafka = Kafka::own(&[]).await;
     let topic = kafka.topic("hangs", 1).await;
     let mut follow = Follow::from_beginning(&kafka, &[&topic]);
     follow.assigned().await;
@@ -555,7 +565,7 @@ mod topics {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn creating_is_idempotent_and_shows_what_differs() {
-        let kafka = Kafka::own().await;
+        let kafka = Kafka::own(&[]).await;
         kafka.create_topic("rtmn.orders", 1, &[("retention.ms", "1000"), ("cleanup.policy", "compact")]).await;
         let settings = config::Kafka { brokers: kafka.address().to_owned(), ..config::Kafka::default() };
         let admin = Admin::new(&settings).unwrap();
