@@ -18,6 +18,7 @@ pub mod codec;
 pub mod config;
 pub mod demo;
 pub mod event;
+pub mod gateway;
 pub mod kafka;
 pub mod route;
 pub mod seed;
