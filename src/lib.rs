@@ -13,6 +13,7 @@
 //! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
 //! `app`, `lifecycle` · `demo` · `cli`.
 
+pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;
