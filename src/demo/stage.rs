@@ -139,3 +139,33 @@ impl Stage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::demo::Act;
+
+    #[test]
+    fn page_is_told_the_customers_newest_order_and_the_newest_sale() {
+        let market = Act { seed: 1, rate: 50.0 }.market();
+        let stage = Stage::new(&market, Minter::new(&[7; 32], Duration::from_mins(1)), None);
+        assert!(stage.tokens().unwrap().customer.order_id.is_none());
+        let customer = market.world().customers[0].id.clone();
+        let (mut orders, mut sales) = (Vec::new(), Vec::new());
+        for record in market.take(8_000) {
+            stage.note(&record);
+            let data: Value = serde_json::from_str(&record.json).unwrap();
+            match record.kind {
+                "order.created" if data["userId"] == *customer => orders.push(record.key),
+                "promotion.flashSaleStarted" => sales.push(record.key),
+                _ => {}
+            }
+            let tokens = serde_json::to_value(stage.tokens().unwrap()).unwrap();
+            assert_eq!(tokens["customer"]["orderId"].as_str(), orders.last().map(String::as_str));
+            assert_eq!(tokens["sale"]["id"].as_str(), sales.last().map(String::as_str));
+        }
+        assert!(orders.len() > 1 && sales.len() > 3, "{} orders, {} sales", orders.len(), sales.len());
+    }
+}
