@@ -16,4 +16,7 @@
 pub mod codec;
 pub mod config;
 pub mod event;
+pub mod hub;
+pub mod metrics;
+pub mod position;
 pub mod route;
