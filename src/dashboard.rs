@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _, Zoned};
+use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
 use rust_decimal::Decimal;
 use serde_json::json;
 
@@ -39,8 +39,8 @@ impl Dashboard {
         Ok(Self { zone, days: BTreeMap::new() })
     }
 
-    fn zoned(&self, at_ms: i64) -> Option<Zoned> {
-        Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.zone.clone()))
+    fn zoned(&self, at_ms: i64) -> Option<ZonedDateTime> {
+        Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned_datetime(self.zone.clone()))
     }
 
     /// The last midnight at or before `now_ms`, in milliseconds since the Unix epoch.

@@ -15,8 +15,12 @@
 
 pub mod codec;
 pub mod config;
+pub mod dashboard;
 pub mod event;
+pub mod gateway;
+pub mod history;
 pub mod hub;
+pub mod lifecycle;
 pub mod metrics;
 pub mod position;
 pub mod route;

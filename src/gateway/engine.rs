@@ -28,7 +28,7 @@ enum Refusal {
     BadRequest,
     Forbidden,
     Version,
-    Draining,
+    NotNow,
 }
 
 impl Refusal {
@@ -40,7 +40,7 @@ impl Refusal {
             Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Self::Forbidden => (StatusCode::FORBIDDEN, 4, "Forbidden"),
             Self::Version => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
-            Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, 3, "Bad request"),
+            Self::NotNow => (StatusCode::SERVICE_UNAVAILABLE, 3, "Bad request"),
         };
         let body = format!("{{\"code\":{code},\"message\":\"{message}\"}}");
         respond(status, "application/json", body.into_bytes())
@@ -54,7 +54,7 @@ impl Refusal {
             Self::BadRequest => "bad_request",
             Self::Forbidden => "origin",
             Self::Version => "version",
-            Self::Draining => "draining",
+            Self::NotNow => "not_now",
         }
     }
 }
@@ -123,7 +123,8 @@ async fn handle(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Bod
     match (query.transport.as_deref(), query.sid) {
         (Some("polling"), None) if request.method() != Method::GET => Err(Refusal::Method),
         (Some("websocket"), _) if request.method() != Method::GET => Err(Refusal::Method),
-        (Some("polling"), None) => open_polling(gateway),
+        (Some("polling" | "websocket"), None) if !gateway.is_open() => Err(Refusal::NotNow),
+        (Some("polling"), None) => Ok(open_polling(gateway)),
         (Some("polling"), Some(sid)) => {
             let session = gateway.sessions.find(&sid).ok_or(Refusal::SessionUnknown)?;
             match *request.method() {
@@ -132,7 +133,6 @@ async fn handle(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Bod
                 _ => Err(Refusal::BadRequest),
             }
         }
-        (Some("websocket"), None) if gateway.drain.is_cancelled() => Err(Refusal::Draining),
         (Some("websocket"), None) => upgrade(gateway, request, None),
         (Some("websocket"), Some(sid)) => {
             let session = gateway.sessions.find(&sid).ok_or(Refusal::SessionUnknown)?;
@@ -152,17 +152,14 @@ fn open_packet(gateway: &Gateway, sid: &SessionId, upgrades: &str) -> String {
     )
 }
 
-fn open_polling(gateway: &Arc<Gateway>) -> Result<Response<Body>, Refusal> {
-    if gateway.drain.is_cancelled() {
-        return Err(Refusal::Draining);
-    }
+fn open_polling(gateway: &Arc<Gateway>) -> Response<Body> {
     let sid = SessionId::random();
     let (inputs, receiver) = mpsc::channel(SESSION_QUEUE);
     gateway.sessions.insert(&sid, inputs);
     let open = open_packet(gateway, &sid, "\"websocket\"");
     let session = Session::new(Arc::clone(gateway), sid, Transport::Polling, Some(receiver));
     gateway.tasks.spawn(session.run());
-    Ok(text(open.into_bytes()))
+    text(open.into_bytes())
 }
 
 async fn poll(session: mpsc::Sender<FromHttp>) -> Result<Response<Body>, Refusal> {

@@ -32,7 +32,7 @@ pub struct OrderAnswer {
     granted: bool,
 }
 
-type OrderWish = Pin<Box<dyn Future<Output = OrderAnswer> + Send>>;
+type OrderWish = Pin<Box<dyn Future<Output = OrderAnswer> + Send + Sync>>;
 
 /// An authenticated socket.
 pub struct Connected {

@@ -51,11 +51,18 @@ pub struct Gateway {
     pub sessions: registry::Registry,
     /// Session tasks.
     pub tasks: TaskTracker,
+    /// Cancelled (set) once the window is filled: before that the log's past would look like the present.
+    pub filled: CancellationToken,
     /// Cancelled when the node goes down: sessions end and new ones are refused.
     pub drain: CancellationToken,
 }
 
 impl Gateway {
+    /// Whether new sessions are let in.
+    fn is_open(&self) -> bool {
+        self.filled.is_cancelled() && !self.drain.is_cancelled()
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { messages: self.socket.queue_messages, bytes: self.socket.queue_bytes }
     }
