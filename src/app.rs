@@ -131,7 +131,7 @@ impl App {
         let retry = pipeline.retry_slot();
         let follower_config =
             FollowerConfig { kafka: config.kafka.clone(), hold_deadline: config.codec.hold_deadline, start };
-        let follower = follower::spawn(follower_config, pipeline)?;
+        let follower = follower::spawn(&follower_config, pipeline)?;
         *retry.lock() = Some(follower.retry_held_trigger());
 
         let (readiness, ready) = watch::channel(Readiness::NotReady("starting".into()));

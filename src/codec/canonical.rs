@@ -165,7 +165,28 @@ mod tests {
             (r#""boolean""#, -6_970_731_678_124_411_036),
             (r#""int""#, 8_247_732_601_305_521_295),
             (r#""long""#, -3_434_872_931_120_570_953),
-            (r#"{"type":"fixed","name":"Test","size":1}"#, 6_869_897_934_114_650_017),
+            (r#"{"type":"string"}"#, -8_142_146_995_180_207_161),
+            (r#"[ "int" , {"type":"boolean"} ]"#, 5_392_556_393_470_105_090),
+            (r#"{"fields":[], "type":"record", "name":"foo", "namespace":"x.y"}"#, 5_916_914_534_497_305_771),
+            (r#"{"fields":[], "type":"record", "name":"a.b.foo", "namespace":"x.y"}"#, -4_616_218_487_480_524_110),
+            (
+                r#"{"fields":[{"type":{"type":"boolean"}, "name":"f1"}], "type":"record", "name":"foo"}"#,
+                7_843_277_075_252_814_651,
+            ),
+            (
+                r#"{"namespace":"x.y.z", "type":"enum", "name":"foo", "doc":"foo bar", "symbols":["A1", "A2"]}"#,
+                -4_448_647_247_586_288_245,
+            ),
+            (
+                r#"{"namespace":"x.y.z", "type":"fixed", "name":"foo", "doc":"foo bar", "size":32}"#,
+                -3_064_184_465_700_546_786,
+            ),
+            (r#"{ "items":{"type":"null"}, "type":"array"}"#, -589_620_603_366_471_059),
+            (r#"{ "values":"string", "type":"map"}"#, -8_732_877_298_790_414_990),
+            (
+                r#"{"name":"PigValue","type":"record","fields":[{"name":"value", "type":["null", "int", "long", "PigValue"]}]}"#,
+                -1_759_257_747_318_642_341,
+            ),
         ] {
             assert_eq!(fingerprint(&parse(text)).cast_signed(), expected, "{text}");
         }

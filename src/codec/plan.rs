@@ -70,6 +70,40 @@ pub(super) enum Node {
     Record(Box<[Field]>),
 }
 
+impl Node {
+    /// Whether its JSON form is a string.
+    pub(super) fn is_text(&self) -> bool {
+        match self {
+            Self::Bytes
+            | Self::Text
+            | Self::Fixed(_)
+            | Self::Enum(_)
+            | Self::Timestamp(_)
+            | Self::LocalTimestamp(_)
+            | Self::Date
+            | Self::TimeOfDay(_)
+            | Self::Duration
+            | Self::UuidBytes { .. } => true,
+            Self::Null
+            | Self::Boolean
+            | Self::Int
+            | Self::Long
+            | Self::Float
+            | Self::Double
+            | Self::Decimal(_)
+            | Self::Array(_)
+            | Self::Map(_)
+            | Self::Union(_)
+            | Self::Record(_) => false,
+        }
+    }
+
+    /// Whether its JSON form is a number.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self, Self::Int | Self::Long | Self::Float | Self::Double | Self::Decimal(_))
+    }
+}
+
 /// A symbol of an enum.
 #[derive(Debug)]
 pub(super) struct Symbol {

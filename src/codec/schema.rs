@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use apache_avro::schema::Schema;
 
-use super::canonical;
 use super::plan::{Node, NodeId, Plan};
+use super::{canonical, conform};
 
 /// Why the schemas cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +86,9 @@ pub struct FieldType {
 #[derive(Debug)]
 pub struct EventSchema {
     kind: Arc<str>,
-    index: usize,
     avsc: Box<str>,
     fingerprint: u64,
-    plan: Arc<Plan>,
+    plan: Plan,
 }
 
 impl EventSchema {
@@ -144,12 +143,7 @@ impl EventSchema {
         Some((at, optional))
     }
 
-    /// The event's place among all events: a small index for tables.
-    pub(super) fn index(&self) -> usize {
-        self.index
-    }
-
-    pub(super) fn plan(&self) -> &Arc<Plan> {
+    pub(super) fn plan(&self) -> &Plan {
         &self.plan
     }
 }
@@ -184,11 +178,21 @@ pub struct Schemas {
     by_kind: HashMap<Arc<str>, usize>,
     /// Full and short names of the records, to their event.
     by_name: HashMap<Box<str>, usize>,
-    by_fingerprint: HashMap<u64, Arc<Plan>>,
+    by_fingerprint: HashMap<u64, Arc<Writer>>,
+}
+
+/// A schema that records are written with.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) plan: Plan,
+    /// The event that its records carry, where nothing else says so.
+    pub(super) kind: Arc<str>,
+    /// Whether all that it can write fits the event's schema, so that no record needs to be checked.
+    pub(super) conforms: bool,
 }
 
 /// The catalogue: file names and texts.
-const BUILTIN: [(&str, &str); 8] = [
+pub(super) const BUILTIN: [(&str, &str); 8] = [
     ("order.created.avsc", include_str!("../../schemas/order.created.avsc")),
     ("order.statusChanged.avsc", include_str!("../../schemas/order.statusChanged.avsc")),
     ("wallet.balanceUpdated.avsc", include_str!("../../schemas/wallet.balanceUpdated.avsc")),
@@ -236,7 +240,8 @@ impl Schemas {
         if older.is_dir() {
             for (name, avsc) in files(&older)? {
                 let (schema, plan) = parse(&name, &avsc)?;
-                schemas.remember(&schema, &Arc::new(plan));
+                let writer = schemas.writer(plan);
+                schemas.remember(&schema, writer);
             }
         }
         Ok(schemas)
@@ -253,9 +258,16 @@ impl Schemas {
         self.events.iter()
     }
 
-    /// The plan of the schema with that fingerprint.
-    pub(super) fn by_fingerprint(&self, fingerprint: u64) -> Option<&Arc<Plan>> {
+    /// The schema with that fingerprint.
+    pub(super) fn by_fingerprint(&self, fingerprint: u64) -> Option<&Arc<Writer>> {
         self.by_fingerprint.get(&fingerprint)
+    }
+
+    /// What records written with that plan are to us.
+    pub(super) fn writer(&self, plan: Plan) -> Writer {
+        let kind = self.kind_of(&plan);
+        let conforms = self.event(&kind).is_none_or(|event| conform::conforms(&plan, &event.plan));
+        Writer { plan, kind, conforms }
     }
 
     /// The type of what a record of that plan carries: its `event` attribute, else the event whose record has its full
@@ -274,7 +286,6 @@ impl Schemas {
 
     fn add(&mut self, name: &str, avsc: &str) -> Result<(), SchemaError> {
         let (schema, plan) = parse(name, avsc)?;
-        let plan = Arc::new(plan);
         let kind: Arc<str> = match plan.event() {
             Some(kind) => kind.into(),
             None => kind_from_name(plan.name()).into(),
@@ -287,24 +298,28 @@ impl Schemas {
         for name in [plan.name(), short] {
             self.by_name.entry(name.into()).or_insert(index);
         }
-        let fingerprint = self.remember(&schema, &plan);
-        self.events.push(EventSchema { kind, index, avsc: avsc.into(), fingerprint, plan });
+        let fingerprint = canonical::fingerprint(&schema);
+        self.events.push(EventSchema { kind, avsc: avsc.into(), fingerprint, plan });
+        // A second plan of the same schema: one to read records with, one that they are checked against.
+        let (_, plan) = parse(name, avsc)?;
+        let writer = self.writer(plan);
+        self.remember(&schema, writer);
         Ok(())
     }
 
     /// Makes the schema known by its fingerprint, and by the one that apache-avro's own form gives: Rust producers that
     /// use it write that one.
-    fn remember(&mut self, schema: &Schema, plan: &Arc<Plan>) -> u64 {
-        let fingerprint = canonical::fingerprint(schema);
-        self.by_fingerprint.entry(fingerprint).or_insert_with(|| Arc::clone(plan));
+    fn remember(&mut self, schema: &Schema, writer: Writer) {
+        let writer = Arc::new(writer);
         let apache = canonical::crc64(schema.canonical_form().as_bytes());
-        self.by_fingerprint.entry(apache).or_insert_with(|| Arc::clone(plan));
-        fingerprint
+        for fingerprint in [canonical::fingerprint(schema), apache] {
+            self.by_fingerprint.entry(fingerprint).or_insert_with(|| Arc::clone(&writer));
+        }
     }
 }
 
 /// `OrderStatusChanged` → `order.statusChanged`: what stands before the second capital is the topic's part.
-fn kind_from_name(full: &str) -> String {
+pub(super) fn kind_from_name(full: &str) -> String {
     let short = full.rsplit('.').next().unwrap_or_default();
     let second = short.char_indices().skip(1).find(|(_, c)| c.is_ascii_uppercase()).map(|(i, _)| i);
     let lower = |part: &str| {
@@ -337,103 +352,4 @@ fn files(folder: &Path) -> Result<Vec<(String, String)>, SchemaError> {
     }
     found.sort();
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn field(kind: &str, path: &[&str]) -> Option<(Shape, bool)> {
-        let schemas = Schemas::builtin().unwrap();
-        schemas.event(kind).unwrap().field_type(path).map(|t| (t.shape, t.optional))
-    }
-
-    #[test]
-    fn the_catalogue_names_its_events_after_its_files() {
-        let schemas = Schemas::builtin().unwrap();
-        let kinds: Vec<String> = schemas.events().map(|e| format!("{}.avsc", e.kind())).collect();
-        assert_eq!(kinds, BUILTIN.map(|(name, _)| name));
-        for event in schemas.events() {
-            assert_eq!(kind_from_name(event.plan.name()), **event.kind(), "the record's name gives the type too");
-            assert_eq!(schemas.kind_of(&event.plan), *event.kind());
-        }
-    }
-
-    #[test]
-    fn the_folder_and_the_compiled_in_catalogue_are_the_same() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
-        let (loaded, builtin) = (Schemas::load(&folder).unwrap(), Schemas::builtin().unwrap());
-        assert_eq!(loaded.events().len(), builtin.events().len());
-        for event in builtin.events() {
-            assert_eq!(loaded.event(event.kind()).unwrap().fingerprint(), event.fingerprint());
-        }
-    }
-
-    #[test]
-    fn fields_are_found_with_their_type_and_whether_they_may_be_absent() {
-        assert_eq!(field("order.created", &["orderId"]), Some((Shape::String, false)));
-        assert_eq!(field("order.created", &["total"]), Some((Shape::Decimal { scale: 2 }, false)));
-        assert_eq!(field("order.created", &["items"]), Some((Shape::Array, false)));
-        assert_eq!(field("order.created", &["items", "[]", "quantity"]), Some((Shape::Integer, false)));
-        assert_eq!(field("order.created", &[]), Some((Shape::Record, false)));
-        assert_eq!(field("order.statusChanged", &["metadata"]), Some((Shape::Record, true)));
-        assert_eq!(field("order.statusChanged", &["metadata", "deliveryPartner", "name"]), Some((Shape::String, true)));
-        assert_eq!(field("order.statusChanged", &["metadata", "estimatedDelivery"]), Some((Shape::Timestamp, true)));
-        assert_eq!(field("promotion.stockUpdate", &["percentageRemaining"]), Some((Shape::Number, false)));
-        for absent in [&["nothing"][..], &["orderId", "x"], &["items", "quantity"], &["customer", "[]"]] {
-            assert_eq!(field("order.created", absent), None, "{absent:?}");
-        }
-        let schemas = Schemas::builtin().unwrap();
-        assert_eq!(schemas.event("order.created").unwrap().field_names(&["customer"]), ["name", "phone"]);
-        assert!(schemas.event("order.vanished").is_none());
-    }
-
-    #[test]
-    fn documentation_lists_the_values_that_the_schema_knows() {
-        fn walk(value: &serde_json::Value, seen: &mut usize) {
-            if let (Some(values), Some(doc)) = (value["values"].as_array(), value["doc"].as_str()) {
-                let listed = values.iter().map(|v| v.as_str().unwrap()).collect::<Vec<_>>().join(", ");
-                assert!(doc.starts_with(&format!("One of: {listed}")), "{doc}");
-                *seen += 1;
-            }
-            match value {
-                serde_json::Value::Array(items) => items.iter().for_each(|v| walk(v, seen)),
-                serde_json::Value::Object(fields) => fields.values().for_each(|v| walk(v, seen)),
-                _ => {}
-            }
-        }
-        let mut seen = 0;
-        for event in Schemas::builtin().unwrap().events() {
-            walk(&serde_json::from_str(event.avsc()).unwrap(), &mut seen);
-        }
-        assert_eq!(seen, 7);
-    }
-
-    #[test]
-    fn a_folder_is_refused_with_the_offending_file_named() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Schemas::load(folder.path()), Err(SchemaError::NoneFound(_))));
-        std::fs::write(folder.path().join("a.avsc"), BUILTIN[0].1).unwrap();
-        assert_eq!(Schemas::load(folder.path()).unwrap().events().len(), 1);
-        std::fs::write(folder.path().join("b.avsc"), BUILTIN[0].1).unwrap();
-        let twice = Schemas::load(folder.path()).unwrap_err().to_string();
-        assert!(twice.contains("b.avsc") && twice.contains("order.created"), "{twice}");
-        std::fs::write(folder.path().join("b.avsc"), r#"{"type":"strin"}"#).unwrap();
-        assert!(Schemas::load(folder.path()).unwrap_err().to_string().contains("b.avsc"));
-        assert!(matches!(Schemas::load(&folder.path().join("none")), Err(SchemaError::Read { .. })));
-    }
-
-    #[test]
-    fn former_versions_are_known_by_fingerprint_only() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.avsc"), BUILTIN[0].1).unwrap();
-        std::fs::create_dir(folder.path().join("older")).unwrap();
-        let older = BUILTIN[0].1.replace("merchantName", "shopName");
-        std::fs::write(folder.path().join("older/a.1.avsc"), &older).unwrap();
-        let schemas = Schemas::load(folder.path()).unwrap();
-        let fingerprint = canonical::fingerprint(&Schema::parse_str(&older).unwrap());
-        assert_ne!(fingerprint, schemas.event("order.created").unwrap().fingerprint());
-        assert_eq!(&*schemas.kind_of(schemas.by_fingerprint(fingerprint).unwrap()), "order.created");
-        assert_eq!(schemas.events().len(), 1);
-    }
 }

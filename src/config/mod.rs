@@ -1,8 +1,17 @@
 //! The configuration: one documented struct per section. Defaults < file < environment; every error is reported at
 //! once with its path. `config/default.toml` shows every key.
 
+mod check;
+mod de;
 mod defaults;
+mod error;
+mod load;
+pub mod origin;
 mod secret;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,6 +20,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use check::{MIN_SECRET_BYTES, RESERVED_PROPERTIES};
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use load::{environment, load, load_for_serve};
+pub use origin::{Origin, OriginError};
 pub use secret::Secret;
 
 /// The whole configuration of one node.
@@ -181,8 +194,8 @@ pub struct Kafka {
     pub brokers: String,
     /// The domain topics to follow.
     pub topics: Vec<String>,
-    /// Any further librdkafka property, for example `security.protocol`.
-    pub properties: BTreeMap<String, String>,
+    /// Any further librdkafka property, for example `security.protocol`; some are passwords, so none is ever shown.
+    pub properties: BTreeMap<String, Secret>,
     /// How often topics are looked at for new partitions.
     #[serde(with = "humantime_serde")]
     pub metadata_refresh: Duration,

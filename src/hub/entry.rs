@@ -85,9 +85,9 @@ impl Entry {
     }
 
     /// The frame of an emission: `42["event",payload,"ID.CURSOR"]`. `before` is the node's position before this entry,
-    /// equal on all shards, so that whoever encodes first encodes for all. `None` when the projection failed, which
-    /// `failed` is told of once.
-    pub fn frame(&self, index: usize, before: &Position, failed: impl FnOnce()) -> Option<&Frame> {
+    /// equal on all shards, so that whoever encodes first encodes for all. `None` when there is no payload; `failed` is
+    /// told once if that is a failure.
+    pub fn frame(&self, index: usize, before: &Position, failed: impl FnOnce(&'static str)) -> Option<&Frame> {
         let shared = self.emissions.get(index)?;
         shared.frame.get_or_init(|| self.encode(&shared.emission, before, failed)).as_ref()
     }
@@ -98,10 +98,14 @@ impl Entry {
         self.emissions.get(index)?.frame.get()?.as_ref()
     }
 
-    fn encode(&self, emission: &Emission, before: &Position, failed: impl FnOnce()) -> Option<Frame> {
-        let Ok(payload) = emission.payload() else {
-            failed();
-            return None;
+    fn encode(&self, emission: &Emission, before: &Position, failed: impl FnOnce(&'static str)) -> Option<Frame> {
+        let payload = match emission.payload() {
+            Ok(payload) => payload,
+            Err(nothing) if nothing.is_nothing() => return None,
+            Err(error) => {
+                failed(error.as_str());
+                return None;
+            }
         };
         let mut packet = String::with_capacity(payload.len() + emission.spec.event.len() + 160);
         packet.push_str("42[\"");
@@ -109,7 +113,7 @@ impl Entry {
         packet.push_str(&emission.spec.event);
         packet.push_str("\",");
         let Ok(payload) = std::str::from_utf8(&payload) else {
-            failed();
+            failed("bad_utf8");
             return None;
         };
         packet.push_str(payload);

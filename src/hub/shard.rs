@@ -279,7 +279,7 @@ impl Shard {
                 if !member.first_of(entry.seq, shared.name) || member.state != Reader::Live {
                     return;
                 }
-                let Some(frame) = entry.frame(index, position, || metrics.projection_failed()) else { return };
+                let Some(frame) = entry.frame(index, position, |why| metrics.projection_failed(why)) else { return };
                 match member.outbox.push(frame.clone()) {
                     Push::Queued => {
                         delivered += 1;
@@ -417,7 +417,7 @@ impl Member {
                 // Nobody needed it when it was live: its cursor states where the node stood then.
                 let before = window.position_before(entry.seq).map_err(|_| Reader::Lost)?;
                 debug_assert_eq!(before.epoch(), live.epoch(), "a window holds one epoch");
-                match entry.frame(index, &before, || metrics.projection_failed()) {
+                match entry.frame(index, &before, |why| metrics.projection_failed(why)) {
                     Some(frame) => frame,
                     None => continue,
                 }

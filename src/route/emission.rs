@@ -58,7 +58,8 @@ impl Emission {
     /// The payload for clients: one JSON value. Computed anew at each call; the hub calls it once per record.
     ///
     /// # Errors
-    /// [`ProjectError`] when the projection fails on this record; nothing is emitted then.
+    /// [`ProjectError`] when the projection fails on this record; nothing is emitted then. Neither is with
+    /// [`ProjectError::Nothing`], which is no failure.
     pub fn payload(&self) -> Result<Bytes, ProjectError> {
         self.spec.projection.apply(&self.data)
     }
@@ -106,4 +107,6 @@ pub struct Routed {
     pub order: Option<OrderFacts>,
     /// A new order's figure.
     pub figure: Option<OrderFigure>,
+    /// Ordinals of the emissions that are left out, because the record has not the optional field that they need.
+    pub left_out: SmallVec<[u16; 2]>,
 }

@@ -31,7 +31,7 @@ impl Id {
         Self::check(text).map(|()| Self(text.into()))
     }
 
-    fn check(text: &str) -> Result<(), IdError> {
+    pub(super) fn check(text: &str) -> Result<(), IdError> {
         if text.is_empty() || text.len() > Self::MAX_LEN {
             return Err(IdError::Length(text.chars().count()));
         }

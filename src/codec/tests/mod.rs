@@ -1,0 +1,3 @@
+//! Tests of decoding as a whole.
+
+mod schema;
