@@ -107,7 +107,7 @@ impl Connected {
                         self.hear(event, &crowd);
                     }
                     end => {
-                        self.wrong(format!("the connection ended: {end:?}"));
+                        self.wrong(&format!("the connection ended: {end:?}"));
                         break;
                     }
                 },
@@ -182,7 +182,7 @@ impl Connected {
         let Some(Answer { wish, asked_us, answered_us, outcome }) = answer else { return };
         match (wish, outcome) {
             (Wish::Foreign(_), Ok(false)) => {}
-            (Wish::Foreign(order), Ok(true)) => self.wrong(format!("was let into the foreign order {order}")),
+            (Wish::Foreign(order), Ok(true)) => self.wrong(&format!("was let into the foreign order {order}")),
             (Wish::Order(order), Ok(true)) => {
                 self.told.joined += 1;
                 self.following.push((order, Stay::since(asked_us, answered_us)));
@@ -198,12 +198,12 @@ impl Connected {
             }
             (wish, outcome) => {
                 let outcome = outcome.map_or_else(|error| error.to_string(), |_| "refused".to_owned());
-                self.wrong(format!("{}: {outcome}", wish.words()));
+                self.wrong(&format!("{}: {outcome}", wish.words()));
             }
         }
     }
 
-    fn wrong(&mut self, what: String) {
+    fn wrong(&mut self, what: &str) {
         self.told.wrong.push(format!("{}: {what}", self.told.client.name));
     }
 }
