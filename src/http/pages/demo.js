@@ -17,7 +17,7 @@
   const rupees = new Intl.NumberFormat('en-IN', { style: 'currency', currency: 'INR' });
   const rounded = new Intl.NumberFormat('en-IN', { style: 'currency', currency: 'INR', maximumFractionDigits: 0 });
   const count = new Intl.NumberFormat('en-IN');
-  const coins = (value) => count.format(value);
+  const coins = new Intl.NumberFormat('en-IN', { minimumFractionDigits: 2 }).format;
   const words = (name) => { const text = String(name).replaceAll('_', ' '); return text.charAt(0).toUpperCase() + text.slice(1); };
   const prepend = (list, item, most) => {
     list.querySelector('.empty')?.remove();
