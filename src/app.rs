@@ -190,6 +190,12 @@ impl App {
         ended
     }
 
+    /// Cancelled (set) once clients are let in.
+    #[must_use]
+    pub fn filled(&self) -> CancellationToken {
+        self.gateway.filled.clone()
+    }
+
     /// Keeps readiness, gauges and the summary until `done`.
     async fn supervise(&self, done: impl Future<Output = &'static str>) -> anyhow::Result<()> {
         tokio::pin!(done);

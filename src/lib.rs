@@ -14,6 +14,7 @@
 //! `app`, `lifecycle` · `demo` · `cli`.
 
 pub mod app;
+pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;

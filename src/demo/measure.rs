@@ -88,7 +88,7 @@ pub async fn measure(
             log.lock().push(record);
         }
     };
-    traffic::send(producer, market, Pace::Real, stop, super::avro, confirmed).await?;
+    traffic::send(producer, market, Pace::Real, stop, confirmed).await?;
     let seconds = started.elapsed().as_secs_f64();
     silence(&crowd).await;
     crowd.stop.cancel();
@@ -167,7 +167,7 @@ fn members(world: &World) -> Vec<Member> {
     for partner in world.partners.iter().take(3) {
         add(&partner.id, "delivery_partner", Vec::new(), &[]);
     }
-    for (index, role) in ["operator", "admin", "super_admin"].into_iter().cycle().take(6).enumerate() {
+    for (index, role) in ["operator", "admin", "super_admin"].into_iter().flat_map(|role| [role; 3]).enumerate() {
         add(&format!("adm_{index}"), role, Vec::new(), &["flash_sale_103"]);
     }
     members

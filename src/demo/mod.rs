@@ -15,12 +15,13 @@ use std::time::SystemTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::ConnectError;
-use crate::kafka::producer::{ProduceError, Producer};
+use crate::kafka::producer::Producer;
 use crate::seed::{Marketplace, Profile};
 
 pub use measure::{Outcome, measure};
 pub use stage::Stage;
 pub use tokens::Minter;
+use traffic::TrafficError;
 
 /// What is played.
 #[derive(Debug, Clone)]
@@ -46,9 +47,9 @@ pub enum DemoError {
     /// A client could not connect.
     #[error("a demo client could not connect: {0}")]
     Connect(#[from] ConnectError),
-    /// A record was not taken.
+    /// The records cannot be sent.
     #[error(transparent)]
-    Produce(#[from] ProduceError),
+    Traffic(#[from] TrafficError),
     /// No token could be signed.
     #[error("cannot sign a demo token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
@@ -60,7 +61,7 @@ pub enum DemoError {
 /// Plays the marketplace until `stop`, telling the stage what is on.
 ///
 /// # Errors
-/// [`DemoError::Produce`] when the broker takes no more.
+/// [`DemoError::Traffic`] when the broker takes no more.
 pub async fn perform(
     producer: &Producer,
     market: Marketplace,
@@ -68,10 +69,5 @@ pub async fn perform(
     stop: CancellationToken,
 ) -> Result<(), DemoError> {
     let note = move |produced: traffic::Produced| stage.note(&produced.record);
-    Ok(traffic::send(producer, market, traffic::Pace::Real, stop, avro, note).await?)
-}
-
-/// Data of a type as Avro single-object.
-pub(crate) fn avro(_kind: &str, _json: &str) -> Option<Vec<u8>> {
-    None
+    Ok(traffic::send(producer, market, traffic::Pace::Real, stop, note).await?)
 }

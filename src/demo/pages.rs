@@ -45,8 +45,9 @@ async fn page(State(stage): State<Arc<Stage>>) -> Response {
 
 async fn tokens(State(stage): State<Arc<Stage>>) -> Response {
     match stage.tokens().map(|tokens| serde_json::to_string(&tokens)) {
-        Ok(Ok(body)) => ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
-            .into_response(),
+        Ok(Ok(body)) => {
+            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

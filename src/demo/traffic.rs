@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::codec::{EncodeError, SchemaError, Schemas};
 use crate::kafka::producer::{OutRecord, Pending, ProduceError, Producer};
 use crate::seed::SeedRecord;
 
@@ -32,6 +33,20 @@ pub enum Pace {
     Full,
 }
 
+/// Why no more records are sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TrafficError {
+    /// The brokers did not take one.
+    #[error(transparent)]
+    Produce(#[from] ProduceError),
+    /// One could not be written as Avro.
+    #[error("a record of the marketplace does not fit its schema: {0}")]
+    Encode(#[from] EncodeError),
+    /// The compiled-in schemas are broken.
+    #[error(transparent)]
+    Schemas(#[from] SchemaError),
+}
+
 /// Microseconds since the Unix epoch.
 #[must_use]
 pub fn micros(at: SystemTime) -> i64 {
@@ -41,22 +56,20 @@ pub fn micros(at: SystemTime) -> i64 {
 /// Most records that wait for their confirmation.
 const UNCONFIRMED: usize = 4_096;
 
-/// Sends the records until they end or `stop` is cancelled, and returns once all of them are confirmed. `encode` gives
-/// the Avro bytes of data of a type.
+/// Sends the records until they end or `stop` is cancelled, and returns once all of them are confirmed.
 ///
 /// # Errors
-/// [`ProduceError`] at the first record that the brokers do not take.
+/// [`TrafficError`] at the first record that the brokers do not take.
 pub async fn send(
     producer: &Producer,
     records: impl Iterator<Item = SeedRecord> + Send,
     pace: Pace,
     stop: CancellationToken,
-    encode: impl Fn(&str, &str) -> Option<Vec<u8>> + Send,
     confirmed: impl FnMut(Produced) + Send + 'static,
-) -> Result<(), ProduceError> {
+) -> Result<(), TrafficError> {
     let (waiting, inbox) = mpsc::channel(UNCONFIRMED);
     let collector = tokio::spawn(collect(inbox, confirmed));
-    let sent = feed(producer, records, pace, &stop, encode, waiting).await;
+    let sent = feed(producer, records, pace, &stop, waiting).await;
     // The collector ends when its inbox does; it panics only if `confirmed` does.
     let collected = collector.await.unwrap_or(Ok(()));
     sent.and(collected)
@@ -67,9 +80,9 @@ async fn feed(
     records: impl Iterator<Item = SeedRecord> + Send,
     pace: Pace,
     stop: &CancellationToken,
-    encode: impl Fn(&str, &str) -> Option<Vec<u8>> + Send,
     waiting: mpsc::Sender<(SeedRecord, i64, Pending)>,
-) -> Result<(), ProduceError> {
+) -> Result<(), TrafficError> {
+    let schemas = Schemas::builtin()?;
     let start = Instant::now();
     let mut first = None;
     for record in records {
@@ -84,7 +97,7 @@ async fn feed(
         if stop.is_cancelled() {
             return Ok(());
         }
-        let wire = record.wire(&encode);
+        let wire = record.wire(&schemas)?;
         let headers: Vec<(&str, &[u8])> = wire.headers.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
         let produced_us = micros(SystemTime::now());
         let out = OutRecord {
@@ -107,7 +120,7 @@ async fn feed(
 async fn collect(
     mut inbox: mpsc::Receiver<(SeedRecord, i64, Pending)>,
     mut confirmed: impl FnMut(Produced),
-) -> Result<(), ProduceError> {
+) -> Result<(), TrafficError> {
     while let Some((record, produced_us, pending)) = inbox.recv().await {
         let delivery = pending.confirmed().await?;
         confirmed(Produced { record, partition: delivery.partition, offset: delivery.offset, produced_us });

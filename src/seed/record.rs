@@ -1,6 +1,9 @@
 //! What the marketplace hands out: one record with its key, its data as JSON, and how it is to be written on Kafka.
 //! The encodings are those that real producers use; which record gets which is part of the seed's story.
 
+use crate::codec::encode::avro_single_object;
+use crate::codec::{EncodeError, Schemas};
+
 use super::json::{Object, rfc3339};
 
 /// How a record is written on Kafka.
@@ -75,11 +78,13 @@ impl Draft {
 }
 
 impl SeedRecord {
-    /// The record's bytes and headers. `avro` encodes data of a type as Avro single-object; where it cannot, the
-    /// record is written as JSON.
-    pub fn wire(&self, avro: impl FnOnce(&str, &str) -> Option<Vec<u8>>) -> Wire {
+    /// The record's bytes and headers.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the schemas do not know the type, or the data does not fit.
+    pub fn wire(&self, schemas: &Schemas) -> Result<Wire, EncodeError> {
         let json = |headers| Wire { value: self.json.clone().into_bytes(), headers };
-        match self.encoding {
+        Ok(match self.encoding {
             Encoding::Json => json(vec![("type", self.kind.to_owned())]),
             Encoding::Envelope => {
                 let value = Object::new().text("type", self.kind).raw("data", &self.json).end();
@@ -106,11 +111,8 @@ impl SeedRecord {
                 let headers = vec![("content-type", "application/cloudevents+json; charset=UTF-8".to_owned())];
                 Wire { value: value.into_bytes(), headers }
             }
-            Encoding::Avro => match avro(self.kind, &self.json) {
-                Some(value) => Wire { value, headers: Vec::new() },
-                None => json(vec![("type", self.kind.to_owned())]),
-            },
-        }
+            Encoding::Avro => Wire { value: avro_single_object(schemas, self.kind, &self.json)?, headers: Vec::new() },
+        })
     }
 
     fn id(&self) -> String {

@@ -100,31 +100,44 @@
   // --- the customer's order on the map
   const STEPS = ['placed', 'confirmed', 'processing', 'ready', 'out_for_delivery', 'delivered'];
   const track = (address, tokens) => {
-    const [width, height] = [720, 400];
     const { home } = tokens.customer;
     const shop = tokens.merchant.place;
     const squeeze = Math.cos((home[0] * Math.PI) / 180);
-    const span = [Math.abs(home[1] - shop[1]) * squeeze, Math.abs(home[0] - shop[0])];
-    const scale = Math.min((width - 260) / Math.max(span[0], 1e-4), (height - 150) / Math.max(span[1], 1e-4));
     const middle = [(home[0] + shop[0]) / 2, (home[1] + shop[1]) / 2];
+    const size = { width: 720, height: 400, scale: 1 };
     const project = ([latitude, longitude]) => [
-      width / 2 + (longitude - middle[1]) * squeeze * scale,
-      height / 2 - (latitude - middle[0]) * scale - 8,
+      size.width / 2 + (longitude - middle[1]) * squeeze * size.scale,
+      size.height / 2 - (latitude - middle[0]) * size.scale - 8,
     ].map((value) => Math.round(value * 10) / 10);
     const put = (id, [x, y]) => { $(id).setAttribute('transform', `translate(${x} ${y})`); };
     const move = ([x, y]) => { $('rider').style.transform = `translate(${x}px, ${y}px)`; };
-    put('shop', project(shop));
-    put('home', project(home));
     $('shop-name').textContent = tokens.merchant.name;
-    for (let x = 34; x < width; x += 62) $('streets').append(svg('line', { x1: x, y1: -10, x2: x + 22, y2: height + 10, 'stroke-width': x % 4 ? 5 : 8 }));
-    for (let y = 30; y < height; y += 54) $('streets').append(svg('line', { x1: -10, y1: y, x2: width + 10, y2: y + 14, 'stroke-width': y % 4 ? 5 : 8 }));
+    for (let x = 34; x < 720; x += 62) $('streets').append(svg('line', { x1: x, y1: -10, x2: x + 22, y2: 410, 'stroke-width': x % 4 ? 5 : 8 }));
+    for (let y = 30; y < 400; y += 54) $('streets').append(svg('line', { x1: -10, y1: y, x2: 730, y2: y + 14, 'stroke-width': y % 4 ? 5 : 8 }));
+    // One unit of the map is one pixel, whatever the panel's shape; the way between shop and home always fits.
+    const fit = () => {
+      const { width, height } = $('map').getBoundingClientRect();
+      if (!width || !height) return;
+      const span = [Math.abs(home[1] - shop[1]) * squeeze, Math.abs(home[0] - shop[0])];
+      const scale = Math.min((width - 190) / Math.max(span[0], 1e-4), (height - 170) / Math.max(span[1], 1e-4));
+      Object.assign(size, { width, height, scale });
+      $('map').setAttribute('viewBox', `0 0 ${width} ${height}`);
+      const cover = Math.max(width / 720, height / 400);
+      $('art').setAttribute('transform', `translate(${(width - 720 * cover) / 2} ${(height - 400 * cover) / 2}) scale(${cover})`);
+      put('shop', project(shop));
+      put('home', project(home));
+      $('rider').classList.add('jump');
+      if (places.length) move(project(places.at(-1)));
+      draw();
+    };
 
-    const steps = STEPS.map((status) => { const li = make('li'); li.append(make('span', '', words(status))); $('steps').append(li); return li; });
+    const steps = STEPS.map((status) => { const li = make('li'); li.append(make('span', '', status === 'out_for_delivery' ? 'On its way' : words(status))); $('steps').append(li); return li; });
     let order = null;
-    let points = [];
+    let places = [];
     let toast = 0;
 
     const draw = () => {
+      const points = places.map(project);
       const here = points.at(-1);
       const line = points.map((p) => p.join(',')).join(' ');
       $('trail').setAttribute('points', line);
@@ -133,7 +146,7 @@
       $('ahead').setAttribute('points', here ? `${here.join(',')} ${here[0]},${hy} ${hx},${hy}` : '');
     };
     const reset = (number) => {
-      points = [];
+      places = [];
       draw();
       $('t-number').textContent = number;
       $('t-eta').textContent = '–';
@@ -171,6 +184,8 @@
       socket.emit('order:subscribe', id, (answer) => { if (!answer?.ok && order === id) say('This order cannot be followed.'); });
     };
 
+    new ResizeObserver(fit).observe($('map'));
+
     const socket = connect('track', address, 'customer', {
       'order.statusChanged': (change) => {
         if (change.orderId !== order) follow(socket, change.orderId, change.orderNumber);
@@ -185,13 +200,13 @@
       'delivery.locationUpdated': (fix) => {
         if (fix.orderId !== order) return;
         const rider = $('rider');
-        const here = project([fix.location.latitude, fix.location.longitude]);
-        if (points.length === 0) points.push(project(shop));
-        points.push(here);
+        const place = [fix.location.latitude, fix.location.longitude];
+        if (places.length === 0) places.push(shop);
+        places.push(place);
         const first = rider.hasAttribute('hidden');
         rider.classList.toggle('jump', first);
         rider.removeAttribute('hidden');
-        move(here);
+        move(project(place));
         draw();
         progress('out_for_delivery');
         partner(fix.deliveryPartner);
@@ -262,7 +277,14 @@
       if (next && socket.connected && (!current || over())) { const one = next; next = null; if (one.id !== current?.id) follow(one); }
     };
     const socket = connect('sale', address, 'customer', {
-      'promotion.flashSaleStarted': (started) => { next = started; turn(); },
+      'promotion.flashSaleStarted': (started) => {
+        next = started;
+        turn();
+        const li = make('li');
+        li.append(make('span', '', started.title), make('span', 'amount', `−${started.discount} %`),
+          make('span', 'sub', words(started.category)), make('span', 'sub amount', new Date().toLocaleTimeString()));
+        prepend($('s-log'), li, 3);
+      },
       'promotion.stockUpdate': (update) => {
         heard = Date.now();
         stock.set(update.productId, update.stockRemaining);
