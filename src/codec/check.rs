@@ -41,7 +41,7 @@ pub(super) struct Envelope<'a> {
 }
 
 /// Checks `bytes` as one JSON object and finds an envelope's members in it, as they stand.
-pub(super) fn envelope<'p, 'a>(bytes: &'a [u8]) -> Result<Envelope<'a>, Fault<'p>> {
+pub(super) fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, Fault<'_>> {
     let mut scan = Scan::object(bytes)?;
     let text = scan.text;
     let mut found = Envelope::default();

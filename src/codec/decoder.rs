@@ -94,6 +94,15 @@ impl Decoder {
         }
     }
 
+    /// Makes a registry's schema known without a registry.
+    #[cfg(test)]
+    pub(super) fn know(&self, schema: SchemaId, avsc: &str) {
+        let parsed = apache_avro::Schema::parse_str(avsc).unwrap();
+        let plan = super::plan::Plan::compile(&parsed, &[]).unwrap();
+        let writer = Arc::new(self.schemas.writer(plan));
+        self.registry.as_ref().unwrap().insert(schema, Resolved::Avro(writer));
+    }
+
     /// How a value is encoded, told by its first bytes.
     fn encoding<'a>(&self, value: &'a [u8]) -> Result<Encoding<'a>, DecodeError> {
         const ENDS: &str = "the bytes end before the schema's id does";

@@ -31,7 +31,7 @@ pub struct SchemaId(u32);
 impl SchemaId {
     /// Any number that a record can hold.
     #[must_use]
-    pub fn new(id: u32) -> Self {
+    pub const fn new(id: u32) -> Self {
         Self(id)
     }
 
@@ -141,6 +141,12 @@ impl Registry {
         self.known.read().get(&id).cloned()
     }
 
+    /// Makes an id known without a registry.
+    #[cfg(test)]
+    pub(super) fn insert(&self, id: SchemaId, resolved: Resolved) {
+        self.known.write().insert(id, resolved);
+    }
+
     /// Fetches what an id means, unless it is known.
     pub(super) async fn resolve(&self, id: SchemaId) -> Result<(), ResolveError> {
         if self.known(id).is_some() {
@@ -207,9 +213,8 @@ impl Api {
             Some("JSON") => return Ok(Resolved::Json),
             Some(_) => return Ok(Resolved::Unusable("it is neither an Avro nor a JSON schema".into())),
         }
-        let others = match self.references(id, answer.references).await? {
-            Some(others) => others,
-            None => return Ok(Resolved::Unusable(format!("it refers to more than {MAX_REFERENCES} schemas").into())),
+        let Some(others) = self.references(id, answer.references).await? else {
+            return Ok(Resolved::Unusable(format!("it refers to more than {MAX_REFERENCES} schemas").into()));
         };
         // A thread of its own: parsing is slow, and a parser's panic on a strange schema ends there.
         let schema = answer.schema;
@@ -265,7 +270,10 @@ impl Api {
             }
             body.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&body).map_err(|_| unreachable("the answer is not what a schema registry gives"))
+        // By way of a map: serde would read an array as a struct too.
+        serde_json::from_slice::<serde_json::Map<_, _>>(&body)
+            .and_then(|answer| serde_json::from_value(answer.into()))
+            .map_err(|_| unreachable("the answer is not what a schema registry gives"))
     }
 }
 

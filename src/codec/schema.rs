@@ -254,6 +254,7 @@ impl Schemas {
     }
 
     /// All events, in the order of their files.
+    #[must_use]
     pub fn events(&self) -> impl ExactSizeIterator<Item = &EventSchema> {
         self.events.iter()
     }

@@ -175,7 +175,7 @@ mod tests {
         let start = StartPlan::beginning();
         let config = FollowerConfig { kafka, hold_deadline: Duration::from_secs(10), start };
         let _follower = spawn(&config, Probe(found)).unwrap();
-        let mut next = || inbox.recv_timeout(Duration::from_secs(20)).unwrap();
+        let next = || inbox.recv_timeout(Duration::from_secs(20)).unwrap();
         let header = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
         assert_eq!(next(), (0, vec![header("a", b"1"), header("c", b"3")]));
         assert_eq!(next(), (1, vec![header("d", b"4")]));

@@ -5,6 +5,7 @@
 //! visible as a [`State`] and as [`PartitionStatus`]es. A partition's order is never broken; a hole in its offsets is
 //! normal (transactions, compaction), and what is not normal is told as a [`Discontinuity`].
 
+mod assign;
 mod partition;
 mod run;
 mod wake;

@@ -15,7 +15,6 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch::Sender;
 
 use crate::event::TopicPartition;
@@ -23,8 +22,8 @@ use crate::kafka::client::{ClientError, Context, explain, follower_config};
 use crate::kafka::record;
 
 use super::partition::{Partition, Service};
-use super::watch::{Bell, Finding, Report, Snapshot, Watcher, does_not_exist};
-use super::{Discontinuity, FollowerConfig, RecordHandler, Shared, SpawnError, State, Verdict};
+use super::watch::{Bell, Report, Watcher};
+use super::{FollowerConfig, RecordHandler, Shared, SpawnError, State, Verdict};
 
 /// Longest time between two flushes.
 const IDLE: Duration = Duration::from_millis(100);
@@ -100,39 +99,39 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or("no message"))
 }
 
-struct Slot {
-    partition: Partition,
+pub(super) struct Slot {
+    pub(super) partition: Partition,
     /// `None` while it is not assigned.
-    queue: Option<PartitionQueue<Context>>,
+    pub(super) queue: Option<PartitionQueue<Context>>,
 }
 
-struct Trouble {
-    why: Arc<str>,
-    since: Instant,
+pub(super) struct Trouble {
+    pub(super) why: Arc<str>,
+    pub(super) since: Instant,
 }
 
-struct Follower<H> {
-    consumer: Arc<BaseConsumer<Context>>,
-    handler: H,
+pub(super) struct Follower<H> {
+    pub(super) consumer: Arc<BaseConsumer<Context>>,
+    pub(super) handler: H,
     hold_deadline: Duration,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     bell: Arc<Bell>,
-    slots: Vec<Slot>,
-    index: HashMap<TopicPartition, usize>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) index: HashMap<TopicPartition, usize>,
     /// Slots that may have something to read, each once (`queued`).
     ready: VecDeque<usize>,
-    queued: Vec<bool>,
-    started: bool,
+    pub(super) queued: Vec<bool>,
+    pub(super) started: bool,
     /// The backlog was read.
-    filled: bool,
-    trouble: Option<Trouble>,
+    pub(super) filled: bool,
+    pub(super) trouble: Option<Trouble>,
     last_sweep: Instant,
     last_figures: Instant,
     tell: Sender<State>,
 }
 
 /// Why the thread cannot go on.
-type Fatal = Arc<str>;
+pub(super) type Fatal = Arc<str>;
 
 impl<H: RecordHandler> Follower<H> {
     fn run(&mut self, reports: &Receiver<Report>) -> Result<(), Fatal> {
@@ -175,7 +174,7 @@ impl<H: RecordHandler> Follower<H> {
         tries.map(|held| held.next_try.saturating_duration_since(now)).min().map_or(IDLE, |next| next.min(IDLE))
     }
 
-    fn enqueue(&mut self, slot: usize) {
+    pub(super) fn enqueue(&mut self, slot: usize) {
         if let Some(queued) = self.queued.get_mut(slot)
             && !*queued
         {
@@ -292,129 +291,6 @@ impl<H: RecordHandler> Follower<H> {
         }
     }
 
-    fn take(&mut self, report: Report) -> Result<(), Fatal> {
-        let snapshot = match report.outcome {
-            Ok(snapshot) => snapshot,
-            Err(why) => {
-                if self.trouble.is_none() && self.started {
-                    tracing::warn!(%why, "kafka: not ready");
-                }
-                self.trouble = Some(Trouble { why, since: Instant::now() });
-                return Ok(());
-            }
-        };
-        let recovered = self.trouble.as_ref().is_some_and(|trouble| trouble.since < report.began);
-        if !snapshot.missing.is_empty() {
-            let why = does_not_exist(&snapshot.missing).into();
-            self.trouble = Some(Trouble { why, since: Instant::now() });
-        } else if recovered {
-            self.trouble = None;
-            if self.started {
-                tracing::info!("kafka: the brokers answer again");
-                self.filled = false;
-            }
-        }
-        let again = recovered && self.started && self.trouble.is_none();
-        self.compare(&snapshot, again)?;
-        self.add_new(&snapshot)?;
-        self.started = true;
-        Ok(())
-    }
-
-    /// Partitions that are followed already. `again`: after an outage.
-    fn compare(&mut self, snapshot: &Snapshot, again: bool) -> Result<(), Fatal> {
-        for slot in 0..self.slots.len() {
-            let partition = &mut self.slots[slot].partition;
-            let tp = partition.id.clone();
-            let Some(found) = snapshot.partitions.get(&tp) else {
-                if !snapshot.missing.iter().any(|topic| **topic == **tp.topic())
-                    && partition.service != Service::Retired
-                {
-                    tracing::warn!(partition = %tp, "the partition does not exist any more");
-                    partition.service = Service::Retired;
-                    self.unassign(slot);
-                }
-                continue;
-            };
-            partition.end_is(found.end);
-            if let Some((to, reason)) = leap(partition, found) {
-                let expected = partition.next();
-                tracing::error!(partition = %tp, expected, found = to, %reason, "the log is discontinuous");
-                partition.jump(to, found.end);
-                self.handler.discontinuity(&tp, expected, to, reason);
-                self.assign(slot)?;
-            } else if partition.service != Service::Served || (again && found.end > partition.next()) {
-                // From the same place: serves what was refused, and makes the end be told anew.
-                if partition.service == Service::OutOfRange {
-                    partition.service = Service::Served;
-                }
-                let next = partition.held().map_or(partition.next(), |held| held.record.offset() + 1);
-                if again {
-                    partition.aim(found.end);
-                }
-                self.assign_at(slot, next)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_new(&mut self, snapshot: &Snapshot) -> Result<(), Fatal> {
-        let mut new: Vec<(TopicPartition, Finding, i64)> = (snapshot.partitions.iter())
-            .filter(|(tp, _)| !self.index.contains_key(*tp))
-            .filter_map(|(tp, found)| found.start.map(|start| (tp.clone(), *found, start)))
-            .collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        new.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        let starts: Vec<(TopicPartition, i64)> = new.iter().map(|(tp, _, start)| (tp.clone(), *start)).collect();
-        tracing::info!(partitions = starts.len(), "kafka: following");
-        self.handler.assigned(&starts);
-        for (tp, found, start) in new {
-            let partition = Partition::new(tp.clone(), start, found.end);
-            self.shared.gauges.lock().push(Arc::clone(partition.gauges()));
-            let slot = self.slots.len();
-            self.slots.push(Slot { partition, queue: None });
-            self.queued.push(false);
-            self.index.insert(tp, slot);
-            self.assign(slot)?;
-        }
-        Ok(())
-    }
-
-    fn assign(&mut self, slot: usize) -> Result<(), Fatal> {
-        let next = self.slots[slot].partition.next();
-        self.assign_at(slot, next)
-    }
-
-    /// (Re)starts reading a partition at `offset`. What its queue still holds from before is outdated for librdkafka and
-    /// never comes out.
-    fn assign_at(&mut self, slot: usize, offset: i64) -> Result<(), Fatal> {
-        self.unassign(slot);
-        let tp = self.slots[slot].partition.id.clone();
-        // The queue is split off before the assignment, or the first records would come by the common one.
-        let mut queue = self
-            .consumer
-            .split_partition_queue(tp.topic(), tp.partition())
-            .ok_or_else(|| Fatal::from(format!("librdkafka has no queue for {tp}")))?;
-        let shared = Arc::clone(&self.shared);
-        queue.set_nonempty_callback(move || shared.waker.ready(slot));
-        let list = one(&tp, Offset::Offset(offset))?;
-        self.consumer.incremental_assign(&list).map_err(|e| Fatal::from(format!("cannot assign {tp}: {e}")))?;
-        self.slots[slot].queue = Some(queue);
-        self.enqueue(slot);
-        Ok(())
-    }
-
-    fn unassign(&mut self, slot: usize) {
-        if self.slots[slot].queue.take().is_some()
-            && let Ok(list) = one(&self.slots[slot].partition.id, Offset::Invalid)
-            && let Err(error) = self.consumer.incremental_unassign(&list)
-        {
-            tracing::warn!(%error, partition = %self.slots[slot].partition.id, "cannot unassign");
-        }
-    }
-
     fn publish(&mut self) {
         let state = self.state();
         let figures_due = self.last_figures.elapsed() >= FIGURES;
@@ -455,25 +331,4 @@ impl<H: RecordHandler> Follower<H> {
         }
         State::Following
     }
-}
-
-/// Where reading goes on if the log is not what it was.
-fn leap(partition: &Partition, found: &Finding) -> Option<(i64, Discontinuity)> {
-    if partition.service == Service::Retired {
-        return Some((found.low, Discontinuity::Recreated));
-    }
-    // What was found out before an earlier jump does not count.
-    let fresh = partition.gauges().standing().generation == found.generation;
-    if let Some(jump) = found.jump.filter(|_| fresh) {
-        return Some((jump.to, jump.reason));
-    }
-    (partition.service == Service::OutOfRange && found.low > partition.next())
-        .then_some((found.low, Discontinuity::Trimmed))
-}
-
-fn one(tp: &TopicPartition, offset: Offset) -> Result<TopicPartitionList, Fatal> {
-    let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition_offset(tp.topic(), tp.partition(), offset)
-        .map_err(|e| Fatal::from(format!("cannot address {tp} at {offset:?}: {e}")))?;
-    Ok(list)
 }

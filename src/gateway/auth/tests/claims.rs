@@ -16,7 +16,7 @@ fn exp_must_be_there_be_a_number_and_be_to_come() {
         (json!("never"), Err(Refusal::NoExpiry)),
         (json!(null), Err(Refusal::NoExpiry)),
         (json!(true), Err(Refusal::NoExpiry)),
-        (json!([NOW + 60]), Err(Refusal::NoExpiry)),
+        (json!([NOW + 60]), Err(Refusal::Malformed)),
         // Milliseconds, by mistake: the year 58,000.
         (json!((NOW + 60) * 1000), Err(Refusal::NoExpiry)),
         (json!(u64::MAX), Err(Refusal::NoExpiry)),

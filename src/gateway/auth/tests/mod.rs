@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
