@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Shared by the scripts beside it, and by scripts/test and scripts/check: where things are kept, how they are fetched
 # (once, whole or not at all, by one process at a time), and how a server is started, awaited and stopped.
+# shellcheck disable=SC2034 # the versions are for the scripts that source this
 
 # Versions, in one place. Debian's packages (redis, nginx, chromium, shellcheck) come in the distribution's version.
 KAFKA_VERSION=4.3.1

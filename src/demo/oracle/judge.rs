@@ -13,12 +13,19 @@ use super::{Client, Expectation, Expected, ProducedRecord, Received, Rules};
 pub fn judge(records: &[ProducedRecord], logs: &[(Client, Vec<Received>)], rules: Rules) -> Report {
     let expectation = Expectation::new(records, rules);
     let mut report = Report { produced: records.len(), clients: logs.len(), ..Report::default() };
-    let mut delays = Vec::new();
+    let first = records.iter().map(|record| record.produced_us).min().unwrap_or_default();
+    let mut delays = Delays { since_us: first.saturating_add(rules.warm_up_us), micros: Vec::new() };
     for (client, log) in logs {
         Trial::new(&expectation, client).run(log, &mut report, &mut delays);
     }
-    report.latencies(delays);
+    report.latencies(delays.micros);
     report
+}
+
+/// What is measured, of records produced since then.
+struct Delays {
+    since_us: i64,
+    micros: Vec<i64>,
 }
 
 type Key = (String, String);
@@ -58,7 +65,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn run(mut self, log: &[Received], report: &mut Report, delays: &mut Vec<i64>) {
+    fn run(mut self, log: &[Received], report: &mut Report, delays: &mut Delays) {
         for received in log {
             if received.event == "dashboard.stats" {
                 self.stats(received, report);
@@ -69,7 +76,7 @@ impl<'a> Trial<'a> {
         self.miss(report);
     }
 
-    fn receive(&mut self, received: &Received, report: &mut Report, delays: &mut Vec<i64>) {
+    fn receive(&mut self, received: &Received, report: &mut Report, delays: &mut Delays) {
         let name = &self.client.name;
         let event = &received.event;
         match &received.position {
@@ -108,7 +115,9 @@ impl<'a> Trial<'a> {
         }
         if self.expected[index].required {
             let (record, _) = self.expectation.look_up(&self.expected[index]);
-            delays.push(received.at_us - record.produced_us);
+            if record.produced_us >= delays.since_us {
+                delays.micros.push(received.at_us - record.produced_us);
+            }
         }
     }
 

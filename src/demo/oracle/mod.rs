@@ -117,11 +117,14 @@ pub struct Received {
 pub struct Rules {
     /// How long a record may be under way: what was produced so shortly before a join is allowed.
     pub under_way_us: i64,
+    /// How long after the first record no delay is measured: a producer's first records wait for its own start. They are
+    /// judged like all others.
+    pub warm_up_us: i64,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { under_way_us: 10_000_000 }
+        Self { under_way_us: 10_000_000, warm_up_us: 0 }
     }
 }
 

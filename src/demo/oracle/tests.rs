@@ -123,6 +123,17 @@ fn perfect_logs_are_clean_and_measured() {
 }
 
 #[test]
+fn warm_up_is_judged_but_not_measured() {
+    let records = day();
+    let mut log = perfect(&records, &customer());
+    log[0].at_us += 500_000;
+    let rules = Rules { warm_up_us: 1_500_000, ..Rules::default() };
+    let report = judge(&records, &[(customer(), log.clone())], rules);
+    assert!(report.delivered == 2 && report.max_ms < 4.0, "{report:?}");
+    assert!(verdict(&records, customer(), log).max_ms > 400.0);
+}
+
+#[test]
 fn every_missing_event_is_lost() {
     let records = day();
     for client in [customer(), owner(), admin()] {
