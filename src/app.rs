@@ -224,7 +224,9 @@ impl App {
     fn note(&self, state: &State) {
         let readiness = match state {
             State::Following => Readiness::Ready,
-            State::Starting { why } | State::Degraded { why } | State::Dead { why } => Readiness::NotReady(why.to_string()),
+            State::Starting { why } | State::Degraded { why } | State::Dead { why } => {
+                Readiness::NotReady(why.to_string())
+            }
             State::Filling { behind } => Readiness::NotReady(format!("reading the log, {behind} records to go")),
             State::Stopped => Readiness::NotReady("stopped".into()),
         };
@@ -232,6 +234,7 @@ impl App {
             info!(event = "node.filled", "the window is filled; clients are let in");
             self.gateway.filled.cancel();
         }
+        self.metrics.ready(readiness == Readiness::Ready);
         self.readiness.send_if_modified(|current| {
             let changed = *current != readiness;
             if changed {
@@ -250,7 +253,9 @@ impl App {
         let fill = self.hub.window().fill();
         self.metrics.window(fill.entries, fill.bytes, fill.oldest_ms.map(|oldest| now_ms() - oldest));
         self.metrics.rooms(self.hub.census().rooms.load(std::sync::atomic::Ordering::Relaxed));
-        for partition in self.follower.partitions() {
+        let partitions = self.follower.partitions();
+        self.metrics.partitions_held(partitions.iter().filter(|partition| partition.held.is_some()).count());
+        for partition in partitions {
             self.metrics.partition(
                 partition.topic_partition.topic(),
                 partition.topic_partition.partition(),
@@ -295,5 +300,7 @@ impl App {
 }
 
 async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: cannot listen on {address}; is another process there?"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{key}: cannot listen on {address}; is another process there?"))
 }

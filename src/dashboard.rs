@@ -46,7 +46,9 @@ impl Dashboard {
     /// The last midnight at or before `now_ms`, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn midnight_ms(&self, now_ms: i64) -> i64 {
-        self.zoned(now_ms).and_then(|now| now.start_of_day().ok()).map_or(now_ms, |day| day.timestamp().as_millisecond())
+        self.zoned(now_ms)
+            .and_then(|now| now.start_of_day().ok())
+            .map_or(now_ms, |day| day.timestamp().as_millisecond())
     }
 
     /// Counts an order on the day on which it was created. Orders of past days and of a far future are left out: a
@@ -62,6 +64,12 @@ impl Dashboard {
         entry.orders += 1;
         // Beyond 28 digits the sum stays where it is; no marketplace gets there.
         entry.revenue = entry.revenue.checked_add(figure.amount).unwrap_or(entry.revenue);
+    }
+
+    /// Orders of the day so far.
+    #[must_use]
+    pub fn orders(&self, now_ms: i64) -> u64 {
+        self.zoned(now_ms).and_then(|now| self.days.get(&now.date())).map_or(0, |day| day.orders)
     }
 
     /// The payload of `dashboard.stats`, as JSON text.

@@ -22,7 +22,7 @@ use crate::kafka::follower::{Discontinuity, RecordHandler, Verdict};
 use crate::metrics::Metrics;
 use crate::position::{Position, Slot, TopicCode};
 use crate::route::projection::Projection;
-use crate::route::{Class, EmitSpec, Emission, Room, Routed, Routes};
+use crate::route::{Class, Emission, EmitSpec, Room, Routed, Routes};
 use crate::telemetry::LogThrottle;
 
 /// How often a position that moved over records without emissions is told to the shards.
@@ -135,7 +135,8 @@ impl Pipeline {
         if !self.fetching.lock().insert(schema) {
             return;
         }
-        let (decoder, fetching, retry) = (Arc::clone(&self.parts.decoder), Arc::clone(&self.fetching), Arc::clone(&self.retry));
+        let (decoder, fetching, retry) =
+            (Arc::clone(&self.parts.decoder), Arc::clone(&self.fetching), Arc::clone(&self.retry));
         self.parts.runtime.spawn(async move {
             let result = decoder.resolve(schema).await;
             fetching.lock().remove(&schema);
@@ -181,6 +182,7 @@ impl Pipeline {
         self.tick = tick;
         let (users, merchants) = self.parts.presence.distinct();
         let payload = self.parts.dashboard.payload(now, users, merchants);
+        self.parts.metrics.stats(self.parts.dashboard.orders(now), users, merchants);
         let emission = Emission {
             ordinal: 0,
             rooms: smallvec![room],
@@ -254,6 +256,7 @@ impl RecordHandler for Pipeline {
                 if routed.emissions.is_empty() || !recent {
                     self.pass(topic, record.partition, slot, next);
                 } else {
+                    routed.emissions.iter().for_each(|emission| self.parts.metrics.emitted(&emission.spec.event));
                     let source = Source::Record { topic, partition: record.partition, offset: record.offset, slot };
                     self.append(source, record.timestamp_ms, routed.emissions);
                 }

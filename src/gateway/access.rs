@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn rooms_on_connect_follow_the_role() {
-        let names = |claims: &Claims| rooms_on_connect(claims).iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
+        let names =
+            |claims: &Claims| rooms_on_connect(claims).iter().map(|r| r.as_str().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(&claims("u1", Role::Customer, &["m1"])), ["everyone", "user:u1"]);
         let owner = claims("u2", Role::MerchantOwner, &["m1", "m2"]);
         assert_eq!(names(&owner), ["everyone", "user:u2", "merchant:m1", "merchant:m2"]);

@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Gateway;
+use super::connection::Connection;
 use super::origin::Decision;
 use super::registry::{FromHttp, SESSION_QUEUE, SessionId};
 use super::session::{Session, Transport};
 use super::websocket::WebSocket;
-use super::connection::Connection;
 
 /// Refusals as the reference server words them (`engine.io/lib/server.ts`): clients log code and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,11 +169,7 @@ async fn poll(session: mpsc::Sender<FromHttp>) -> Result<Response<Body>, Refusal
     receiver.await.map(text).map_err(|_| Refusal::BadRequest)
 }
 
-async fn post(
-    gateway: &Gateway,
-    session: mpsc::Sender<FromHttp>,
-    request: Request,
-) -> Result<Response<Body>, Refusal> {
+async fn post(gateway: &Gateway, session: mpsc::Sender<FromHttp>, request: Request) -> Result<Response<Body>, Refusal> {
     let body = to_bytes(request.into_body(), gateway.socket.max_payload);
     let body = tokio::time::timeout(BODY_TIMEOUT, body)
         .await
@@ -207,7 +203,10 @@ fn upgrade(
     let headers = request.headers();
     let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(Refusal::BadRequest)?;
     let version = headers.get(header::SEC_WEBSOCKET_VERSION).map(header::HeaderValue::as_bytes);
-    if version != Some(b"13") || !has(headers, header::UPGRADE, "websocket") || !has(headers, header::CONNECTION, "upgrade") {
+    if version != Some(b"13")
+        || !has(headers, header::UPGRADE, "websocket")
+        || !has(headers, header::CONNECTION, "upgrade")
+    {
         return Err(Refusal::BadRequest);
     }
     let accept = derive_accept_key(key.as_bytes());

@@ -97,7 +97,10 @@ impl Connected {
         };
         let merchants = access::merchants(&claims);
         let limits = &gateway.limits;
-        if gateway.presence.enter(&claims.subject, merchants, claims.role.as_str(), limits.connections_per_user).is_err()
+        if gateway
+            .presence
+            .enter(&claims.subject, merchants, claims.role.as_str(), limits.connections_per_user)
+            .is_err()
         {
             gateway.metrics.refused_connect("connections_per_user");
             info!(event = "connect.refused", user = %claims.subject, reason = "connections_per_user", "too many connections");
@@ -216,9 +219,10 @@ impl Connected {
     }
 
     fn schedule_expiry(&mut self, gateway: &Gateway, now: Instant) {
-        let left = self.claims.expires_at.map(|at| {
-            Duration::from_secs(u64::try_from(at.saturating_sub(unix_seconds())).unwrap_or(0)).min(FAR)
-        });
+        let left = self
+            .claims
+            .expires_at
+            .map(|at| Duration::from_secs(u64::try_from(at.saturating_sub(unix_seconds())).unwrap_or(0)).min(FAR));
         self.expire_at = left.map(|left| now + left + gateway.auth.grace);
         // Not before the app can have attached its listeners.
         let earliest = self.release_at.unwrap_or(now);

@@ -128,7 +128,8 @@ impl Session {
             return Err(reason);
         }
         self.serve_poll()?;
-        if self.socket.is_some() && self.outbox.take_drained()
+        if self.socket.is_some()
+            && self.outbox.take_drained()
             && let Some(socket) = &self.socket
         {
             socket.tell(&self.gateway, Input::Drained(socket.id)).await?;

@@ -34,7 +34,13 @@ pub struct Settings {
 }
 
 /// Accepts until `stop`; each connection is a task of `tasks`.
-pub async fn serve(listener: TcpListener, router: Router, settings: Settings, stop: CancellationToken, tasks: TaskTracker) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
     loop {
         let accepted = tokio::select! {
@@ -47,7 +53,10 @@ pub async fn serve(listener: TcpListener, router: Router, settings: Settings, st
             }
             Err(error) => {
                 // A peer that is gone before it was accepted is no reason to pause.
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidInput) {
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidInput
+                ) {
                     warn!(event = "accept.failed", %error, "cannot accept connections; raise the file-descriptor limit if it is exhausted");
                     tokio::select! {
                         () = stop.cancelled() => return,

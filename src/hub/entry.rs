@@ -87,7 +87,7 @@ impl Entry {
     /// The frame of an emission: `42["event",payload,"ID.CURSOR"]`. `before` is the node's position before this entry,
     /// equal on all shards, so that whoever encodes first encodes for all. `None` when there is no payload; `failed` is
     /// told once if that is a failure.
-    pub fn frame(&self, index: usize, before: &Position, failed: impl FnOnce(&'static str)) -> Option<&Frame> {
+    pub fn frame(&self, index: usize, before: &Position, failed: impl FnOnce(&str)) -> Option<&Frame> {
         let shared = self.emissions.get(index)?;
         shared.frame.get_or_init(|| self.encode(&shared.emission, before, failed)).as_ref()
     }
@@ -98,12 +98,12 @@ impl Entry {
         self.emissions.get(index)?.frame.get()?.as_ref()
     }
 
-    fn encode(&self, emission: &Emission, before: &Position, failed: impl FnOnce(&'static str)) -> Option<Frame> {
+    fn encode(&self, emission: &Emission, before: &Position, failed: impl FnOnce(&str)) -> Option<Frame> {
         let payload = match emission.payload() {
             Ok(payload) => payload,
             Err(nothing) if nothing.is_nothing() => return None,
-            Err(error) => {
-                failed(error.as_str());
+            Err(_) => {
+                failed(&emission.spec.event);
                 return None;
             }
         };
@@ -113,7 +113,7 @@ impl Entry {
         packet.push_str(&emission.spec.event);
         packet.push_str("\",");
         let Ok(payload) = std::str::from_utf8(&payload) else {
-            failed("bad_utf8");
+            failed(&emission.spec.event);
             return None;
         };
         packet.push_str(payload);

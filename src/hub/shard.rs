@@ -279,7 +279,9 @@ impl Shard {
                 if !member.first_of(entry.seq, shared.name) || member.state != Reader::Live {
                     return;
                 }
-                let Some(frame) = entry.frame(index, position, |why| metrics.projection_failed(why)) else { return };
+                let Some(frame) = entry.frame(index, position, |event| metrics.projection_failed(event)) else {
+                    return;
+                };
                 match member.outbox.push(frame.clone()) {
                     Push::Queued => {
                         delivered += 1;
@@ -417,7 +419,7 @@ impl Member {
                 // Nobody needed it when it was live: its cursor states where the node stood then.
                 let before = window.position_before(entry.seq).map_err(|_| Reader::Lost)?;
                 debug_assert_eq!(before.epoch(), live.epoch(), "a window holds one epoch");
-                match entry.frame(index, &before, |why| metrics.projection_failed(why)) {
+                match entry.frame(index, &before, |event| metrics.projection_failed(event)) {
                     Some(frame) => frame,
                     None => continue,
                 }
