@@ -13,13 +13,23 @@
 //! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
 //! `app`, `lifecycle` · `demo` · `cli`.
 
+pub mod app;
 pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod event;
 pub mod gateway;
+pub mod history;
+pub mod http;
+pub mod hub;
 pub mod kafka;
+pub mod lifecycle;
+pub mod metrics;
+pub mod pipeline;
+pub mod position;
 pub mod route;
 pub mod seed;
+pub mod telemetry;

@@ -1,3 +1,7 @@
-//! The `rtmn-bridge` binary.
+//! The `rtmn-bridge` binary: everything is in the library, so that tests can use it too.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rtmn_bridge::cli::main()
+}

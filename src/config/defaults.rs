@@ -117,7 +117,7 @@ impl Default for Hub {
 
 impl Default for Dashboard {
     fn default() -> Self {
-        Self { time_zone: "UTC".into(), interval: secs(30) }
+        Self { time_zone: "UTC".into(), topic: "rtmn.orders".into(), interval: secs(30) }
     }
 }
 

@@ -252,6 +252,8 @@ pub struct Hub {
 pub struct Dashboard {
     /// IANA name of the time zone whose midnight begins a day.
     pub time_zone: String,
+    /// The topic that is read from midnight on at start, so that the day's figures are right again.
+    pub topic: String,
     /// How often `dashboard.stats` is emitted.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use rust_decimal::Decimal;
 use smallvec::SmallVec;
 
+use crate::metrics::DeliveryClass;
+
 use super::projection::{ProjectError, Projection};
 use super::room::{Id, Room};
 
@@ -22,6 +24,16 @@ pub enum Class {
     Latest,
     /// A nudge: never queued for who is behind, never replayed.
     Transient,
+}
+
+impl From<Class> for DeliveryClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Every => Self::Every,
+            Class::Latest => Self::Latest,
+            Class::Transient => Self::Transient,
+        }
+    }
 }
 
 /// The part of an emission that is the same for all events of its route: shared, never copied per record.
