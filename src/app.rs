@@ -31,7 +31,7 @@ use crate::route::{RoomKind, Routes};
 /// Part of the shutdown deadline that the follower may take.
 const FOLLOWER_STOP: Duration = Duration::from_secs(5);
 /// How often connections are summed up in the log.
-const SUMMARY_EVERY: Duration = Duration::from_secs(60);
+const SUMMARY_EVERY: Duration = Duration::from_mins(1);
 /// How often gauges that nobody pushes are read.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -142,11 +142,11 @@ impl App {
             send_buffer: config.socket.send_buffer,
             user_timeout: config.socket.write_deadline,
         };
-        let mut router = http::public(&gateway, health.clone());
+        let mut site = http::public(&gateway, health.clone());
         if let Some(pages) = options.pages {
-            router = router.merge(pages);
+            site = site.merge(pages);
         }
-        tasks.spawn(listener::serve(public, router, settings, stop.clone(), tasks.clone()));
+        tasks.spawn(listener::serve(public, site, settings, stop.clone(), tasks.clone()));
         tasks.spawn(listener::serve(admin, http::health::admin(health), settings, stop.clone(), tasks.clone()));
         info!(event = "node.started", public = %public_address, admin = %admin_address, "listening");
         Ok(Self {

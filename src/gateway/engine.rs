@@ -121,8 +121,7 @@ async fn handle(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Bod
         return Err(Refusal::BadRequest);
     }
     match (query.transport.as_deref(), query.sid) {
-        (Some("polling"), None) if request.method() != Method::GET => Err(Refusal::Method),
-        (Some("websocket"), _) if request.method() != Method::GET => Err(Refusal::Method),
+        (Some("polling"), None) | (Some("websocket"), _) if request.method() != Method::GET => Err(Refusal::Method),
         (Some("polling" | "websocket"), None) if !gateway.is_open() => Err(Refusal::NotNow),
         (Some("polling"), None) => Ok(open_polling(gateway)),
         (Some("polling"), Some(sid)) => {
@@ -220,15 +219,15 @@ fn upgrade(
         let (stream, permit) = parts.io.into_inner().into_parts();
         let max = gateway_of_task.socket.max_payload;
         let socket = WebSocket::new(Arc::new(stream), parts.read_buf.to_vec(), max, permit);
-        match session {
+        let socket = Box::new(socket);
+        if let Some(session) = session {
             // A session that has ended meanwhile drops the stream with the message.
-            Some(session) => drop(session.send(FromHttp::Upgrade(Box::new(socket))).await),
-            None => {
-                let sid = SessionId::random();
-                let open = open_packet(&gateway_of_task, &sid, "");
-                let session = Session::new(gateway_of_task, sid, Transport::WebSocket(socket), None);
-                session.open(&open).run().await;
-            }
+            drop(session.send(FromHttp::Upgrade(socket)).await);
+        } else {
+            let sid = SessionId::random();
+            let open = open_packet(&gateway_of_task, &sid, "");
+            let session = Session::new(gateway_of_task, sid, Transport::WebSocket(socket), None);
+            session.open(&open).run().await;
         }
     });
 

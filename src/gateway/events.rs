@@ -438,7 +438,7 @@ impl Connected {
 }
 
 /// A token that is valid for longer is as good as one without end.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const FAR: Duration = Duration::from_hours(365 * 24);
 
 const EVENTS: [&str; 6] = ["order:subscribe", "order:unsubscribe", "join", "leave", "auth:refresh", "sync:start"];
 

@@ -30,7 +30,7 @@ pub enum Transport {
     /// Long-polling.
     Polling,
     /// WebSocket.
-    WebSocket(WebSocket),
+    WebSocket(Box<WebSocket>),
 }
 
 /// A session's state; [`Session::run`] is its task.
@@ -40,7 +40,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     transport: Transport,
     /// A WebSocket that is being tried while polling goes on, and until when.
-    candidate: Option<(WebSocket, Instant, Probe)>,
+    candidate: Option<(Box<WebSocket>, Instant, Probe)>,
     inputs: Option<mpsc::Receiver<FromHttp>>,
     poll: Option<oneshot::Sender<Vec<u8>>>,
     socket: Option<Connected>,
@@ -298,7 +298,7 @@ impl Session {
         }
     }
 
-    fn adopt(&mut self, socket: WebSocket) {
+    fn adopt(&mut self, socket: Box<WebSocket>) {
         self.answer_poll(b"6".to_vec());
         self.gateway.sessions.remove(&self.sid);
         self.outbox.attach(Arc::clone(socket.stream()));
@@ -327,7 +327,7 @@ impl Session {
             }
             FromHttp::Upgrade(_) if self.candidate.is_some() || self.is_websocket() => Ok(()),
             FromHttp::Upgrade(socket) => {
-                self.candidate = Some((*socket, Instant::now() + self.gateway.socket.connect_timeout, Probe::Awaited));
+                self.candidate = Some((socket, Instant::now() + self.gateway.socket.connect_timeout, Probe::Awaited));
                 self.read_candidate();
                 Ok(())
             }

@@ -36,7 +36,9 @@ impl Presence {
             return Err(TooMany);
         }
         inner.users.insert(user.clone(), connections + 1);
-        merchants.iter().for_each(|merchant| *inner.merchants.entry(merchant.clone()).or_default() += 1);
+        for merchant in merchants {
+            *inner.merchants.entry(merchant.clone()).or_default() += 1;
+        }
         *inner.roles.entry(role).or_default() += 1;
         Ok(())
     }
@@ -45,7 +47,9 @@ impl Presence {
     pub fn leave(&self, user: &Id, merchants: &[Id], role: &'static str) {
         let mut inner = self.inner.lock();
         take(&mut inner.users, user);
-        merchants.iter().for_each(|merchant| take(&mut inner.merchants, merchant));
+        for merchant in merchants {
+            take(&mut inner.merchants, merchant);
+        }
         if let Some(count) = inner.roles.get_mut(role) {
             *count = count.saturating_sub(1);
         }

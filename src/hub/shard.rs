@@ -208,7 +208,9 @@ impl Shard {
             touched: false,
         });
         self.sockets.insert(socket, key);
-        rooms.into_iter().for_each(|room| self.join(key, room));
+        for room in rooms {
+            self.join(key, room);
+        }
         touch(&mut self.touched, &mut self.members[key], key);
     }
 
@@ -219,12 +221,11 @@ impl Shard {
         }
         self.census.joined(room.kind());
         if room.kind() != RoomKind::Everyone {
-            match self.rooms.get_mut(&room) {
-                Some(keys) => keys.push(key),
-                None => {
-                    self.rooms.insert(room.clone(), vec![key]);
-                    self.census.rooms.fetch_add(1, Ordering::Relaxed);
-                }
+            if let Some(keys) = self.rooms.get_mut(&room) {
+                keys.push(key);
+            } else {
+                self.rooms.insert(room.clone(), vec![key]);
+                self.census.rooms.fetch_add(1, Ordering::Relaxed);
             }
         }
         member.rooms.push(Membership { room, since: self.seq });
@@ -298,9 +299,13 @@ impl Shard {
             };
             for room in &shared.emission.rooms {
                 if room.kind() == RoomKind::Everyone {
-                    members.iter_mut().for_each(|(key, member)| offer(key, member));
+                    for (key, member) in members.iter_mut() {
+                        offer(key, member);
+                    }
                 } else if let Some(keys) = rooms.get(room) {
-                    keys.iter().for_each(|key| offer(*key, &mut members[*key]));
+                    for key in keys {
+                        offer(*key, &mut members[*key]);
+                    }
                 }
             }
             metrics.delivered(class, delivered);
