@@ -70,7 +70,7 @@ describe('origins and secrets', { timeout: 60_000 }, () => {
     }
   });
 
-  test('who sends no origin gets in, unless that is switched off', async () => {
+  test('who sends no origin, as native apps and servers do, gets in', async () => {
     assert.equal((await request('transport=polling')).statusCode, 200);
     assert.equal((await request('transport=websocket', { websocket: true })).statusCode, 101);
   });

@@ -1,5 +1,7 @@
 // Every transport, under load, and while clients move from one to the other.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { Bridge, token } from './support/bridge.mjs';
 import { client, TRANSPORTS } from './support/client.mjs';
@@ -93,5 +95,21 @@ describe('transports', { timeout: 180_000 }, () => {
         assert.deepEqual(orders(socket).filter((id) => Number(id.slice(1)) % 3 === partition), expected, `${socket.name}, partition ${partition}`);
       }
     }
+  });
+
+  test('a client that closes its WebSocket is answered by one close frame, and the connection ends', async () => {
+    const request = http.request(`${bridge.url}/socket.io/?EIO=4&transport=websocket`, {
+      agent: false,
+      headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
+    }).end();
+    const [, socket, head] = await once(request, 'upgrade');
+    const bytes = [head];
+    socket.on('data', (data) => bytes.push(data));
+    const all = () => Buffer.concat(bytes);
+    await until(() => all().includes('pingInterval'), 'the open packet');
+    const opened = all().length;
+    socket.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]));
+    await once(socket, 'close', { signal: AbortSignal.timeout(10_000) });
+    assert.deepEqual([...all().subarray(opened)], [0x88, 0x02, 0x03, 0xe8]);
   });
 });
