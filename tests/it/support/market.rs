@@ -121,11 +121,6 @@ impl<'a> Market<'a> {
         sales.len()
     }
 
-    /// What was produced so far.
-    pub fn records(&self) -> &[ProducedRecord] {
-        &self.records
-    }
-
     /// Closes the market, waits until every listener has heard that, and judges what they heard before.
     pub async fn verdict(mut self, listeners: Vec<Listener>) -> Verdict {
         let closings = self.close().await;
