@@ -31,7 +31,7 @@ struct Inner {
     first: u64,
     bytes: usize,
     rooms: HashMap<Room, VecDeque<u64>>,
-    /// The node's position before the entry of that number.
+    /// The node's position before the entry of that number; the first stands at the first entry.
     snapshots: VecDeque<(u64, Position)>,
 }
 
@@ -186,9 +186,12 @@ impl Inner {
             }
             self.entries.pop_front();
             self.first = seq + 1;
-            // The snapshot that the first entry is stepped to from stays.
-            while self.snapshots.get(1).is_some_and(|(at, _)| *at <= self.first) {
+            // The first snapshot moves on with the first entry: what it would be stepped over is gone.
+            if self.snapshots.get(1).is_some_and(|(at, _)| *at == self.first) {
                 self.snapshots.pop_front();
+            } else if let Some((at, position)) = self.snapshots.front_mut().filter(|(at, _)| *at == seq) {
+                entry.cover(position);
+                *at = seq + 1;
             }
         }
     }
