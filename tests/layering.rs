@@ -1,6 +1,6 @@
 //! The crate's shape: which module may know of which (`src/lib.rs`), and how long a file may get. It reads the sources
 //! as text, which is enough for sources that are formatted.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::fs;

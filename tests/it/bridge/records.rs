@@ -73,10 +73,10 @@ async fn garbage_never_stops_a_partition() {
 
     let mut counted = std::collections::BTreeMap::new();
     for reason in expected.keys() {
-        counted.insert(*reason, bridge.metric("records_refused_total", &[("reason", reason)]).await as i32);
+        counted.insert(*reason, bridge.metric("records_refused_total", &[("reason", reason)]).await);
     }
     assert_eq!(counted, expected);
-    assert_eq!(bridge.metric("records_refused_total", &[]).await as usize, ROUNDS * garbage("").len());
+    assert_eq!(bridge.metric("records_refused_total", &[]).await, expected.values().sum::<i64>());
     let logged = bridge.logged_events("record.refused");
     let mut reasons: Vec<&str> = logged.iter().map(|line| line["reason"].as_str().unwrap()).collect();
     reasons.sort_unstable();

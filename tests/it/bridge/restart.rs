@@ -85,7 +85,7 @@ async fn partitions_added_later_are_followed_from_their_beginning() {
     }
     assert_eq!(found, expected, "each once, in order");
     let count = async |bridge: &Bridge| {
-        bridge.metric("follower_next_offset", &[("topic", &topic), ("partition", "2")]).await == 50.0
+        bridge.metric("follower_next_offset", &[("topic", &topic), ("partition", "2")]).await == 50
     };
     bridge.until(count, "done with the new partition").await;
 }

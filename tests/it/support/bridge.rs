@@ -18,7 +18,7 @@ use super::Kafka;
 
 const SECRET: &str = "a secret of the integration tests, long enough";
 /// Nothing that a healthy bridge does takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What a bridge is started with.
@@ -216,13 +216,13 @@ impl Bridge {
     }
 
     /// The sum of all samples of a metric (without `rtmn_`, with `_total` for a counter) that have these labels.
-    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
         let text = self.ask("/metrics").await.1;
         let wanted = |line: &str| {
             let series = line.strip_prefix("rtmn_")?.strip_prefix(name)?;
             let labelled = labels.iter().all(|(label, value)| series.contains(&format!("{label}=\"{value}\"")));
             let value = series.rsplit(' ').next()?;
-            (matches!(series.as_bytes()[0], b' ' | b'{') && labelled).then(|| value.parse::<f64>().ok())?
+            (matches!(series.as_bytes()[0], b' ' | b'{') && labelled).then(|| value.parse::<i64>().ok())?
         };
         text.lines().filter_map(wanted).sum()
     }

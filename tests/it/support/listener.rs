@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::bridge::Bridge;
 use super::market::CLOSING;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What a customer's app does about an order that it hears is placed.
@@ -64,7 +64,7 @@ impl Who {
 
     fn options(&self, bridge: &Bridge) -> Options {
         let token = Bridge::token(&self.subject, self.role, &self.merchants);
-        let patient = Duration::from_secs(60);
+        let patient = Duration::from_mins(1);
         let options = Options::new(bridge.url(), &token).over(self.transport);
         Options { buffer: self.buffer, connect_timeout: patient, ack_timeout: patient, ..options }
     }

@@ -15,7 +15,7 @@ use super::{Kafka, Record, Registry};
 
 /// Stands in the title of the records that end a run.
 pub const CLOSING: &str = "the market is closed";
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The domain topics of one test.
 pub const DOMAINS: [&str; 4] = ["rtmn.orders", "rtmn.wallet", "rtmn.delivery", "rtmn.promotions"];
@@ -61,7 +61,7 @@ impl<'a> Market<'a> {
     fn wire(&self, record: &SeedRecord) -> Record {
         let out = Record::to(self.topic(record.topic)).key(record.key.as_str());
         match self.ids.get(record.kind) {
-            Some(id) if record.encoding == Encoding::Avro && record.number % 2 == 0 => {
+            Some(id) if record.encoding == Encoding::Avro && record.number.is_multiple_of(2) => {
                 out.value(avro_confluent(&self.schemas, *id, record.kind, &record.json).expect("it fits"))
             }
             _ => {
