@@ -26,7 +26,9 @@ fn json(topic: &str, partition: i32, amount: usize) -> Record {
 
 async fn amounts(listener: &Listener, count: usize) -> Vec<u64> {
     let heard: Vec<Value> = listener.until_heard(KIND, count).await;
-    heard.iter().map(|payload| payload["change"]["amount"].as_u64().unwrap()).collect()
+    // From Avro it is `2.00`.
+    let whole = |payload: &Value| payload["change"]["amount"].to_string().split('.').next().unwrap().parse().unwrap();
+    heard.iter().map(whole).collect()
 }
 
 async fn register(registry: &Registry) -> u32 {
