@@ -69,7 +69,7 @@ enum Woken {
     Candidate,
     Http(Option<FromHttp>),
     Timer,
-    Order(super::events::OrderAnswer),
+    Order(super::rooms::OrderAnswer),
     Drain,
 }
 
