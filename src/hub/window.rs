@@ -186,7 +186,11 @@ impl Inner {
             }
             self.entries.pop_front();
             self.first = seq + 1;
-            // The snapshot that the first entry is stepped to from stays.
+            // The oldest snapshot moves along: it could not be stepped on from over entries that are gone.
+            if let Some((at, position)) = self.snapshots.front_mut().filter(|(at, _)| *at == seq) {
+                entry.cover(position);
+                *at = seq + 1;
+            }
             while self.snapshots.get(1).is_some_and(|(at, _)| *at <= self.first) {
                 self.snapshots.pop_front();
             }
