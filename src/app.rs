@@ -216,6 +216,10 @@ impl App {
                     return Ok(());
                 }
                 changed = state.changed() => changed.context("the follower ended without a word")?,
+                () = self.hub.died() => {
+                    error!(event = "hub.dead", "a shard died");
+                    bail!("a shard of the hub died");
+                }
                 _ = gauges.tick() => self.read_gauges(),
                 _ = summary.tick() => self.log_summary(),
             }

@@ -167,7 +167,7 @@ impl Metrics {
         metrics
     }
 
-    /// All metrics as OpenMetrics text, to be sent as [`CONTENT_TYPE`].
+    /// All metrics in the text format of `OpenMetrics`, to be sent as [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
         self.process.read();

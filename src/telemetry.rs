@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(throttle.admit("a", start), Some(0));
         assert_eq!(throttle.admit("a", start), None);
         assert_eq!(throttle.admit("b", start), Some(0));
-        assert_eq!(throttle.admit("a", start + INTERVAL - Duration::from_millis(1)), None);
+        assert_eq!(throttle.admit("a", start + Duration::from_millis(29_999)), None);
         assert_eq!(throttle.admit("a", start + INTERVAL), Some(2));
         assert_eq!(throttle.admit("a", start + INTERVAL), None);
         assert_eq!(throttle.admit("a", start + 2 * INTERVAL), Some(1));

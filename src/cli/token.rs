@@ -16,8 +16,8 @@ pub struct TokenArgs {
     /// The user (`sub`).
     #[arg(long, value_parser = id)]
     sub: Id,
-    /// customer, merchant_owner, merchant_staff, delivery_partner, operator, admin or super_admin.
-    #[arg(long, default_value = "customer", value_parser = role)]
+    /// The role's name.
+    #[arg(long, default_value = "customer", value_parser = role, help = format!("One of {}", role_names()))]
     role: Role,
     /// A merchant of the user; may be repeated.
     #[arg(long = "merchant", value_name = "ID", value_parser = id)]
@@ -35,8 +35,11 @@ fn id(text: &str) -> Result<Id, String> {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    let names = Role::ALL.map(Role::as_str).join(", ");
-    Role::parse(text).ok_or_else(|| format!("known are {names}"))
+    Role::parse(text).ok_or_else(|| format!("known are {}", role_names()))
+}
+
+fn role_names() -> String {
+    Role::ALL.map(Role::as_str).join(", ")
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -211,11 +211,7 @@ fn kafka(kafka: &Kafka, list: &mut List) {
     }
     list.need(!kafka.topics.is_empty(), "kafka.topics", || "is empty: name at least one topic to follow".into());
     for (index, topic) in kafka.topics.iter().enumerate() {
-        let legal = (1..=249).contains(&topic.len())
-            && topic.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-            && topic != "."
-            && topic != "..";
-        list.need(legal, "kafka.topics", || {
+        list.need(is_topic(topic), "kafka.topics", || {
             format!("{topic:?} is no topic's name: 1 to 249 letters, digits, `.`, `_` and `-`")
         });
         list.need(!kafka.topics[..index].contains(topic), "kafka.topics", || format!("{topic:?} is named twice"));
@@ -229,6 +225,12 @@ fn kafka(kafka: &Kafka, list: &mut List) {
         }
     }
     list.duration("kafka.metadata_refresh", kafka.metadata_refresh, 10 * MILLISECOND, HOUR);
+}
+
+/// Whether Kafka takes it for a topic's name.
+fn is_topic(name: &str) -> bool {
+    let alphabet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(alphabet) && name != "." && name != ".."
 }
 
 /// `host:port`, `[v6]:port`, either with a listener's protocol before it.
@@ -291,6 +293,9 @@ fn dashboard(dashboard: &Dashboard, list: &mut List) {
             "{zone:?} is no time zone of this system: write an IANA name, for example \"Asia/Kolkata\" \
              (other names than \"UTC\" need the system's tzdata)"
         )
+    });
+    list.need(is_topic(&dashboard.topic), "dashboard.topic", || {
+        format!("{:?} is no topic's name: 1 to 249 letters, digits, `.`, `_` and `-`", dashboard.topic)
     });
     list.duration("dashboard.interval", dashboard.interval, 100 * MILLISECOND, DAY);
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use entry::{Entry, Source};
@@ -77,6 +78,7 @@ pub struct Hub {
     window: Arc<Window>,
     census: Arc<Census>,
     next_socket: AtomicU64,
+    died: CancellationToken,
 }
 
 /// The shards are gone: the process is ending.
@@ -93,15 +95,21 @@ impl Hub {
         };
         let window = Arc::new(Window::new(config.window_bytes, config.window_age));
         let census = Arc::new(Census::default());
+        let died = CancellationToken::new();
         let shards = (0..count)
             .map(|_| {
                 let (inputs, receiver) = mpsc::channel(SHARD_QUEUE);
                 let shard = Shard::new(position.clone(), Arc::clone(&window), Arc::clone(metrics), Arc::clone(&census));
-                tasks.spawn(shard.run(receiver));
+                // Dropped by a panic, disarmed by an end as it should be.
+                let alarm = died.clone().drop_guard();
+                tasks.spawn(async move {
+                    shard.run(receiver).await;
+                    alarm.disarm();
+                });
                 inputs
             })
             .collect();
-        Arc::new(Self { shards, window, census, next_socket: AtomicU64::new(0) })
+        Arc::new(Self { shards, window, census, next_socket: AtomicU64::new(0), died })
     }
 
     /// A number for a new socket.
@@ -144,6 +152,11 @@ impl Hub {
             .iter()
             .try_for_each(|shard| shard.blocking_send(Input::Assigned(Arc::clone(&partitions))))
             .map_err(|_| Stopped)
+    }
+
+    /// Completes when a shard has died: its sockets hear nothing more, the process must end. Cancel safe.
+    pub async fn died(&self) {
+        self.died.cancelled().await;
     }
 
     /// The window.

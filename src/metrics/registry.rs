@@ -133,10 +133,8 @@ impl Registered {
 
     /// All metrics as a Markdown table.
     pub(super) fn table(&self) -> String {
-        let mut table = String::from("| metric | kind | labels | meaning |\n|---|---|---|---|\n");
-        for Row { name, kind, labels, help } in &self.rows {
-            table += &format!("| `{name}` | {kind} | {labels} | {help} |\n");
-        }
-        table
+        let row = |Row { name, kind, labels, help }: &Row| format!("| `{name}` | {kind} | {labels} | {help} |\n");
+        let rows: String = self.rows.iter().map(row).collect();
+        format!("| metric | kind | labels | meaning |\n|---|---|---|---|\n{rows}")
     }
 }
