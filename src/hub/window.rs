@@ -197,3 +197,34 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::super::entry::Source;
+    use super::*;
+    use crate::position::{Epoch, TopicCode};
+
+    #[test]
+    fn a_position_is_known_as_long_as_its_entry_is() {
+        let mut position = Position::new(Epoch::of("log"));
+        let topic = TopicCode::of("t");
+        let slot = position.slot(topic, 0).unwrap();
+        let window = Window::new(usize::MAX, Duration::from_millis(1_000));
+        for seq in 0..600_u64 {
+            let ms = i64::try_from(seq).unwrap();
+            let source = Source::Record { topic, partition: 0, offset: ms, slot };
+            let entry = Entry::new(seq, source, None, ms, smallvec![]);
+            window.append(&[Arc::clone(&entry)], &position, ms);
+            entry.cover(&mut position);
+        }
+        // Between two remembered positions, and beyond one.
+        for first in [5, 256, 300, 599] {
+            window.expire(1_000 + i64::try_from(first).unwrap());
+            assert_eq!(window.position_before(first - 1), Err(Evicted));
+            assert_eq!(window.position_before(first).unwrap().next(slot), i64::try_from(first).unwrap());
+            assert_eq!(window.position_before(599).unwrap().next(slot), 599);
+        }
+    }
+}
