@@ -258,6 +258,8 @@ impl App {
         let fill = self.hub.window().fill();
         self.metrics.window(fill.entries, fill.bytes, fill.oldest_ms.map(|oldest| now_ms() - oldest));
         self.metrics.rooms(self.hub.census().rooms.load(std::sync::atomic::Ordering::Relaxed));
+        self.metrics.queued(self.hub.census().queued.load(std::sync::atomic::Ordering::Relaxed));
+        self.hub.measure();
         let partitions = self.follower.partitions();
         self.metrics.partitions_held(partitions.iter().filter(|partition| partition.held.is_some()).count());
         for partition in partitions {

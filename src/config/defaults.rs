@@ -78,7 +78,7 @@ impl Default for Limits {
             connections_per_user: 20,
             rooms_per_socket: 200,
             events_per_second: 20,
-            events_burst: 100,
+            events_burst: 300,
             pending_subscriptions: 32,
         }
     }

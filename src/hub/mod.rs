@@ -11,6 +11,9 @@ pub mod shard;
 mod sim;
 pub mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -44,6 +47,8 @@ pub struct Census {
     memberships: [AtomicUsize; 6],
     /// Rooms with at least one socket, summed over the shards.
     pub rooms: AtomicUsize,
+    /// Bytes that wait for sockets, as last measured.
+    pub queued: AtomicUsize,
 }
 
 impl Census {
@@ -154,6 +159,13 @@ impl Hub {
             .iter()
             .try_for_each(|shard| shard.blocking_send(Input::Assigned(Arc::clone(&partitions))))
             .map_err(|_| Stopped)
+    }
+
+    /// Asks the shards to measure what waits for their sockets; one that is busy is asked next time.
+    pub fn measure(&self) {
+        for shard in &self.shards {
+            drop(shard.try_send(Input::Measure));
+        }
     }
 
     /// Completes when a shard has died: its sockets hear nothing more, the process must end. Cancel safe.

@@ -73,6 +73,8 @@ pub enum Input {
     Release(SocketId),
     /// The socket's queue has room again.
     Drained(SocketId),
+    /// Measures what waits for the sockets into the census.
+    Measure,
     /// The socket is gone. Nothing of it is left afterwards.
     Disconnect(SocketId),
 }
@@ -90,6 +92,8 @@ pub struct Shard {
     /// The next entry.
     seq: u64,
     touched: Vec<usize>,
+    /// Its share of the census's queued bytes.
+    queued: usize,
 }
 
 #[derive(Debug)]
@@ -137,6 +141,7 @@ impl Shard {
             position,
             seq: 0,
             touched: Vec::new(),
+            queued: 0,
         }
     }
 
@@ -187,8 +192,16 @@ impl Shard {
                     shard.catch_up(key, from, emission, names, true);
                 }
             }),
+            Input::Measure => self.measure(),
             Input::Disconnect(socket) => self.disconnect(socket),
         }
+    }
+
+    fn measure(&mut self) {
+        let queued = self.members.iter().map(|(_, member)| member.outbox.queued_bytes()).sum();
+        self.census.queued.fetch_add(queued, Ordering::Relaxed);
+        self.census.queued.fetch_sub(self.queued, Ordering::Relaxed);
+        self.queued = queued;
     }
 
     fn with(&mut self, socket: SocketId, act: impl FnOnce(&mut Self, usize)) {

@@ -31,7 +31,7 @@ struct Inner {
     first: u64,
     bytes: usize,
     rooms: HashMap<Room, VecDeque<u64>>,
-    /// The node's position before the entry of that number.
+    /// The node's position before the entry of that number; the first stands at the first entry.
     snapshots: VecDeque<(u64, Position)>,
 }
 
@@ -62,7 +62,9 @@ impl Window {
     pub fn append(&self, entries: &[Arc<Entry>], before: &Position, now_ms: i64) {
         let mut inner = self.inner.write();
         for (done, entry) in entries.iter().enumerate() {
-            if entry.seq.is_multiple_of(SNAPSHOT_EVERY) || inner.snapshots.is_empty() {
+            // One per place: what was remembered when partitions were added is the position there.
+            let known = inner.snapshots.back().is_some_and(|(at, _)| *at == entry.seq);
+            if !known && (entry.seq.is_multiple_of(SNAPSHOT_EVERY) || inner.snapshots.is_empty()) {
                 let mut at = before.clone();
                 entries[..done].iter().for_each(|entry| entry.cover(&mut at));
                 inner.snapshots.push_back((entry.seq, at));
@@ -186,13 +188,12 @@ impl Inner {
             }
             self.entries.pop_front();
             self.first = seq + 1;
-            // The oldest snapshot moves along: it could not be stepped on from over entries that are gone.
-            if let Some((at, position)) = self.snapshots.front_mut().filter(|(at, _)| *at == seq) {
+            // The first snapshot moves on with the first entry: what it would be stepped over is gone.
+            if self.snapshots.get(1).is_some_and(|(at, _)| *at == self.first) {
+                self.snapshots.pop_front();
+            } else if let Some((at, position)) = self.snapshots.front_mut().filter(|(at, _)| *at == seq) {
                 entry.cover(position);
                 *at = seq + 1;
-            }
-            while self.snapshots.get(1).is_some_and(|(at, _)| *at <= self.first) {
-                self.snapshots.pop_front();
             }
         }
     }
@@ -214,13 +215,16 @@ mod tests {
         let window = Window::new(usize::MAX, Duration::from_millis(1_000));
         for seq in 0..600_u64 {
             let ms = i64::try_from(seq).unwrap();
+            if seq == 256 {
+                window.remember(seq, &position);
+            }
             let source = Source::Record { topic, partition: 0, offset: ms, slot };
             let entry = Entry::new(seq, source, None, ms, smallvec![]);
             window.append(&[Arc::clone(&entry)], &position, ms);
             entry.cover(&mut position);
         }
-        // Between two remembered positions, and beyond one.
-        for first in [5, 256, 300, 599] {
+        // Between two remembered positions, at one, and beyond.
+        for first in [5, 256, 257, 258, 300, 599] {
             window.expire(1_000 + i64::try_from(first).unwrap());
             assert_eq!(window.position_before(first - 1), Err(Evicted));
             assert_eq!(window.position_before(first).unwrap().next(slot), i64::try_from(first).unwrap());

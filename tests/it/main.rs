@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod broadcast;
+mod faults;
 mod follower;
 mod servers;
 mod support;
