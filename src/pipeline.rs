@@ -308,6 +308,8 @@ impl RecordHandler for Pipeline {
         self.publish();
         let partition = topic_partition.partition();
         if let Some((code, slot)) = self.slot(topic_partition.topic(), partition) {
+            // What was passed before counts no longer: the log may go on below it.
+            self.silent.retain(|(_, _, known, _)| *known != slot);
             self.parts.position.advance(slot, found);
             self.move_to(vec![(code, partition, found)]);
         }

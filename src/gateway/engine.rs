@@ -123,7 +123,7 @@ async fn handle(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Bod
     match (query.transport.as_deref(), query.sid) {
         (Some("polling"), None) | (Some("websocket"), _) if request.method() != Method::GET => Err(Refusal::Method),
         (Some("polling" | "websocket"), None) if !gateway.is_open() => Err(Refusal::NotNow),
-        (Some("polling"), None) => Ok(open_polling(gateway)),
+        (Some("polling"), None) => open_polling(gateway),
         (Some("polling"), Some(sid)) => {
             let session = gateway.sessions.find(&sid).ok_or(Refusal::SessionUnknown)?;
             match *request.method() {
@@ -151,14 +151,16 @@ fn open_packet(gateway: &Gateway, sid: &SessionId, upgrades: &str) -> String {
     )
 }
 
-fn open_polling(gateway: &Arc<Gateway>) -> Response<Body> {
+fn open_polling(gateway: &Arc<Gateway>) -> Result<Response<Body>, Refusal> {
     let sid = SessionId::random();
     let (inputs, receiver) = mpsc::channel(SESSION_QUEUE);
-    gateway.sessions.insert(&sid, inputs);
+    if !gateway.sessions.insert(&sid, inputs) {
+        return Err(Refusal::NotNow);
+    }
     let open = open_packet(gateway, &sid, "\"websocket\"");
     let session = Session::new(Arc::clone(gateway), sid, Transport::Polling, Some(receiver));
     gateway.tasks.spawn(session.run());
-    text(open.into_bytes())
+    Ok(text(open.into_bytes()))
 }
 
 async fn poll(session: mpsc::Sender<FromHttp>) -> Result<Response<Body>, Refusal> {
@@ -170,17 +172,17 @@ async fn poll(session: mpsc::Sender<FromHttp>) -> Result<Response<Body>, Refusal
 
 async fn post(gateway: &Gateway, session: mpsc::Sender<FromHttp>, request: Request) -> Result<Response<Body>, Refusal> {
     let body = to_bytes(request.into_body(), gateway.socket.max_payload);
-    let body = tokio::time::timeout(BODY_TIMEOUT, body)
+    let body = tokio::time::timeout(gateway.request_timeout, body)
         .await
         .map_err(|_| Refusal::BadRequest)?
         .map_err(|_| Refusal::BadRequest)?;
     let body = String::from_utf8(body.into()).map_err(|_| Refusal::BadRequest)?;
+    // The session ends over what is no packet; whoever sent it is told here.
+    let malformed = body.split('\x1e').any(|packet| !packet.starts_with(['1', '3', '4']));
     session.send(FromHttp::Post(body)).await.map_err(|_| Refusal::SessionUnknown)?;
-    Ok(text(b"ok".to_vec()))
+    if malformed { Err(Refusal::BadRequest) } else { Ok(text(b"ok".to_vec())) }
 }
 
-/// A body that is not there by then never comes (FAULTS 16).
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The upgrade follows its own answer at once, or the connection broke.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 

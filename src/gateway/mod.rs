@@ -42,6 +42,8 @@ pub struct Gateway {
     pub origins: origin::OriginPolicy,
     /// Where frames come from.
     pub hub: Arc<Hub>,
+    /// A request's body must be there within this time.
+    pub request_timeout: std::time::Duration,
     /// Who may follow which order.
     pub owners: Arc<Owners>,
     /// Who is connected.

@@ -50,15 +50,28 @@ pub enum FromHttp {
 pub const SESSION_QUEUE: usize = 8;
 
 /// All polling sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
+    max: usize,
     sessions: Mutex<HashMap<String, mpsc::Sender<FromHttp>>>,
 }
 
 impl Registry {
-    /// Makes a session findable.
-    pub fn insert(&self, id: &SessionId, session: mpsc::Sender<FromHttp>) {
-        self.sessions.lock().insert(id.0.clone(), session);
+    /// No sessions, and never more than `max`: one connection can open many, none of which holds a connection.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { max, sessions: Mutex::default() }
+    }
+
+    /// Makes a session findable; `false` when there are too many already.
+    #[must_use]
+    pub fn insert(&self, id: &SessionId, session: mpsc::Sender<FromHttp>) -> bool {
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= self.max {
+            return false;
+        }
+        sessions.insert(id.0.clone(), session);
+        true
     }
 
     /// The session of that id.
@@ -82,5 +95,23 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_never_more_sessions_than_allowed() {
+        let registry = Registry::new(2);
+        let (sender, _receiver) = mpsc::channel(1);
+        let ids: Vec<_> = (0..3).map(|_| SessionId::random()).collect();
+        assert!(registry.insert(&ids[0], sender.clone()));
+        assert!(registry.insert(&ids[1], sender.clone()));
+        assert!(!registry.insert(&ids[2], sender.clone()));
+        registry.remove(&ids[0]);
+        assert!(registry.insert(&ids[2], sender));
+        assert_eq!(registry.len(), 2);
     }
 }

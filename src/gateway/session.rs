@@ -4,7 +4,9 @@
 //!
 //! It never waits for the peer without a deadline, and leaves nothing behind when it ends.
 
-use std::future::{Future, pending};
+mod upgrade;
+
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -18,6 +20,7 @@ use super::packet::{self, Packet};
 use super::registry::{FromHttp, SessionId};
 use super::websocket::{Broken, Received, WebSocket};
 use crate::hub::{CloseReason, Frame, Input, Outbox};
+use upgrade::Probe;
 
 /// Messages that are read from one socket before others get their turn.
 const READS: usize = 32;
@@ -52,12 +55,8 @@ pub struct Session {
     ping_at: Instant,
     pong_by: Option<Instant>,
     strays: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    Awaited,
-    Answered,
+    /// The WebSocket's parser may hold whole messages already, of which the stream's readiness knows nothing.
+    unread: bool,
 }
 
 /// Ends the session, for this reason.
@@ -70,6 +69,7 @@ enum Woken {
     Http(Option<FromHttp>),
     Timer,
     Order(super::rooms::OrderAnswer),
+    PollGone,
     Drain,
 }
 
@@ -85,6 +85,8 @@ impl Session {
         if let Transport::WebSocket(socket) = &transport {
             outbox.attach(Arc::clone(socket.stream()));
         }
+        // What came in behind the upgrade's request is in the parser, not in the stream.
+        let unread = matches!(transport, Transport::WebSocket(_));
         let now = Instant::now();
         let ping_at = now + gateway.socket.ping_interval;
         gateway.metrics.session_opened();
@@ -103,6 +105,7 @@ impl Session {
             ping_at,
             pong_by: None,
             strays: 0,
+            unread,
         }
     }
 
@@ -151,6 +154,8 @@ impl Session {
                 Some(socket) => socket.order_answered(&self.gateway, answer).await,
                 None => Ok(()),
             },
+            // As the reference server does: a client that gives up a poll has gone, or comes back with a new session.
+            Woken::PollGone => Err(CloseReason::ClientGone),
             Woken::Drain => Err(CloseReason::Draining),
         }
     }
@@ -159,7 +164,7 @@ impl Session {
     async fn woken(&mut self) -> Woken {
         let blocked = self.outbox.blocked_since().is_some();
         let deadline = self.next_deadline();
-        let Self { outbox, transport, candidate, inputs, socket, gateway, .. } = self;
+        let Self { outbox, transport, candidate, inputs, socket, gateway, poll, unread, .. } = self;
         let stream = match &*transport {
             Transport::Polling => None,
             Transport::WebSocket(socket) => Some(socket.stream()),
@@ -168,7 +173,9 @@ impl Session {
         let order = socket.as_mut().filter(|socket| !socket.orders.is_empty());
         tokio::select! {
             () = outbox.changed() => Woken::Changed,
+            () = ready(()), if *unread => Woken::Readable,
             _ = some(stream.map(|s| s.readable())) => Woken::Readable,
+            () = some(poll.as_mut().map(oneshot::Sender::closed)) => Woken::PollGone,
             _ = some(stream.filter(|_| blocked).map(|s| s.writable())) => {
                 outbox.flush();
                 Woken::Changed
@@ -247,6 +254,7 @@ impl Session {
         while let Some(Ok(input)) = self.inputs.as_mut().map(mpsc::Receiver::try_recv) {
             self.http(input).await?;
         }
+        self.unread = false;
         for _ in 0..READS {
             let Transport::WebSocket(socket) = &mut self.transport else { return Ok(()) };
             let mut answers = Vec::new();
@@ -262,52 +270,9 @@ impl Session {
             }
         }
         // More may be there; others get their turn first.
+        self.unread = true;
         tokio::task::yield_now().await;
-        self.outbox.nudge();
         Ok(())
-    }
-
-    /// The upgrade (engine.io-protocol, "Upgrade"): `2probe` is answered, then `5` makes the WebSocket the transport.
-    /// Whatever goes wrong costs the candidate; polling goes on.
-    fn read_candidate(&mut self) {
-        let Some((mut socket, by, probe)) = self.candidate.take() else { return };
-        let mut answers = Vec::new();
-        loop {
-            match (socket.read(&mut answers), probe) {
-                (Ok(None), _) => {
-                    self.candidate = Some((socket, by, probe));
-                    return;
-                }
-                (Ok(Some(Received::Text(text))), Probe::Awaited) if text.as_str() == "2probe" => {
-                    let pong = Frame::text(b"3probe");
-                    // A fresh socket takes eight bytes, or it is none worth upgrading to.
-                    if socket.stream().try_write(pong.wire()).is_ok_and(|n| n == pong.len()) {
-                        self.candidate = Some((socket, by, Probe::Answered));
-                        // The client pauses polling as soon as its poll is answered; anything will do.
-                        self.outbox.nudge();
-                    }
-                    return;
-                }
-                (Ok(Some(Received::Text(text))), Probe::Answered) if text.as_str() == "5" => {
-                    self.adopt(socket);
-                    return;
-                }
-                (Ok(Some(Received::Control)), _) => {}
-                _ => return,
-            }
-        }
-    }
-
-    fn adopt(&mut self, socket: Box<WebSocket>) {
-        self.answer_poll(b"6".to_vec());
-        self.gateway.sessions.remove(&self.sid);
-        self.outbox.attach(Arc::clone(socket.stream()));
-        self.transport = Transport::WebSocket(socket);
-        if let Some(socket) = &mut self.socket {
-            socket.upgraded(&self.gateway);
-        }
-        // What had come in behind the `5` is read on the next turn.
-        self.outbox.nudge();
     }
 
     async fn http(&mut self, input: FromHttp) -> Result<(), Ended> {

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
 /// What the read buffer begins with; it grows to a message's size and no further.
 const READ_BUFFER: usize = 1024;
+/// What is read from the stream in one go before others get their turn: fragments may follow each other without end.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// Why nothing more can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +128,8 @@ impl WebSocket {
                 Ok(None)
             }
             Err(Error::Capacity(_)) => Err(Broken::TooLarge),
+            // Most clients go without a closing handshake: the app was killed, the network is gone.
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Err(Broken::Gone),
             Err(Error::Protocol(_) | Error::Utf8(_)) => Err(Broken::Protocol),
             Err(_) => Err(Broken::Gone),
         }
@@ -140,6 +145,10 @@ struct Wire<'a> {
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read >= READ_AT_ONCE {
+            // The stream stays readable: what is left is read on the session's next turn.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let read = self.stream.try_read(buffer)?;
         self.read += read;
         Ok(read)

@@ -120,8 +120,9 @@ enum Reader {
     Live,
     /// Waits for its app to be ready; then reads on from this entry.
     Held { from: u64 },
-    /// Its queue was full at this emission of this entry; reads on from there when it has drained.
-    Behind { from: u64, emission: usize },
+    /// Its queue was full at this emission of this entry, of which it has had the events of these names; reads on from
+    /// there when it has drained.
+    Behind { from: u64, emission: usize, names: u32 },
     /// What it missed is gone from the window: its connection is being closed.
     Lost,
 }
@@ -183,12 +184,12 @@ impl Shard {
             Input::Say { socket, frame } => self.with(socket, |shard, key| shard.answer(key, Some(frame))),
             Input::Release(socket) => self.with(socket, |shard, key| {
                 if let Reader::Held { from } = shard.members[key].state {
-                    shard.catch_up(key, from, 0, false);
+                    shard.catch_up(key, from, 0, 0, false);
                 }
             }),
             Input::Drained(socket) => self.with(socket, |shard, key| {
-                if let Reader::Behind { from, emission } = shard.members[key].state {
-                    shard.catch_up(key, from, emission, true);
+                if let Reader::Behind { from, emission, names } = shard.members[key].state {
+                    shard.catch_up(key, from, emission, names, true);
                 }
             }),
             Input::Measure => self.measure(),
@@ -290,7 +291,7 @@ impl Shard {
             let class = shared.emission.spec.class;
             let mut delivered = 0;
             let mut offer = |key: usize, member: &mut Member| {
-                if !member.first_of(entry.seq, shared.name) || member.state != Reader::Live {
+                if member.state != Reader::Live || !member.first_of(entry.seq, shared.name) {
                     return;
                 }
                 let Some(frame) = entry.frame(index, position, |event| metrics.projection_failed(event)) else {
@@ -304,7 +305,8 @@ impl Shard {
                     Push::Full if class == Class::Transient => {}
                     Push::Full => {
                         metrics.fell_behind();
-                        member.state = Reader::Behind { from: entry.seq, emission: index };
+                        let names = member.names & !bit(shared.name);
+                        member.state = Reader::Behind { from: entry.seq, emission: index, names };
                         touch(touched, member, key);
                     }
                     Push::Closed => {}
@@ -327,8 +329,9 @@ impl Shard {
         self.seq = entry.seq + 1;
     }
 
-    /// Reads on from `from` (its emissions from `emission` on) until the socket is live or its queue is full.
-    fn catch_up(&mut self, key: usize, mut from: u64, mut emission: usize, skip_transient: bool) {
+    /// Reads on from `from` (its emissions from `emission` on, those named in `names` were sent) until the socket is
+    /// live or its queue is full.
+    fn catch_up(&mut self, key: usize, mut from: u64, mut emission: usize, mut names: u32, skip_transient: bool) {
         let Self { members, window, position, touched, metrics, seq, .. } = self;
         let member = &mut members[key];
         touch(touched, member, key);
@@ -340,8 +343,8 @@ impl Shard {
                 return;
             };
             for entry in &entries {
-                let first = if entry.seq == from { emission } else { 0 };
-                if let Err(full) = member.read(entry, first, skip_transient, window, position, metrics) {
+                let had = if entry.seq == from { (emission, names) } else { (0, 0) };
+                if let Err(full) = member.read(entry, had, skip_transient, window, position, metrics) {
                     member.state = full;
                     if full == Reader::Lost {
                         member.outbox.close(CloseReason::Behind);
@@ -351,7 +354,7 @@ impl Shard {
             }
             let Some(last) = entries.last().filter(|_| entries.len() == STEP) else { break };
             from = last.seq + 1;
-            emission = 0;
+            (emission, names) = (0, 0);
         }
         member.state = Reader::Live;
     }
@@ -394,6 +397,11 @@ fn touch(touched: &mut Vec<usize>, member: &mut Member, key: usize) {
     }
 }
 
+/// Beyond the 31st, names share one bit; no route has so many.
+fn bit(name: u8) -> u32 {
+    1u32.checked_shl(u32::from(name)).unwrap_or(1 << 31)
+}
+
 impl Member {
     /// Whether this is the first emission of that name for this socket; remembers that it was.
     fn first_of(&mut self, seq: u64, name: u8) -> bool {
@@ -401,30 +409,30 @@ impl Member {
             self.seq = seq;
             self.names = 0;
         }
-        let bit = 1u32.checked_shl(u32::from(name)).unwrap_or(1 << 31);
-        let first = self.names & bit == 0;
-        self.names |= bit;
+        let first = self.names & bit(name) == 0;
+        self.names |= bit(name);
         first
     }
 
-    /// Queues what this socket gets of an entry, from an emission on. The error is the state to stay in.
+    /// Queues what this socket gets of an entry, from an emission on, without the names that it has had of it. The
+    /// error is the state to stay in.
     fn read(
         &mut self,
         entry: &Entry,
-        first: usize,
+        (first, had): (usize, u32),
         skip_transient: bool,
         window: &Window,
         live: &Position,
         metrics: &Metrics,
     ) -> Result<(), Reader> {
-        self.seq = u64::MAX;
-        for (index, shared) in entry.emissions.iter().enumerate() {
+        (self.seq, self.names) = (entry.seq, had);
+        for (index, shared) in entry.emissions.iter().enumerate().skip(first) {
             let meant = shared
                 .emission
                 .rooms
                 .iter()
                 .any(|room| self.rooms.iter().any(|m| m.room == *room && m.since <= entry.seq));
-            if !meant || !self.first_of(entry.seq, shared.name) || index < first {
+            if !meant || !self.first_of(entry.seq, shared.name) {
                 continue;
             }
             let class = shared.emission.spec.class;
@@ -444,7 +452,10 @@ impl Member {
             };
             match self.outbox.push(frame.clone()) {
                 Push::Queued => metrics.delivered(class, 1),
-                Push::Full => return Err(Reader::Behind { from: entry.seq, emission: index }),
+                Push::Full => {
+                    let names = self.names & !bit(shared.name);
+                    return Err(Reader::Behind { from: entry.seq, emission: index, names });
+                }
                 Push::Closed => return Ok(()),
             }
         }

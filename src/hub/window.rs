@@ -62,7 +62,9 @@ impl Window {
     pub fn append(&self, entries: &[Arc<Entry>], before: &Position, now_ms: i64) {
         let mut inner = self.inner.write();
         for (done, entry) in entries.iter().enumerate() {
-            if entry.seq.is_multiple_of(SNAPSHOT_EVERY) || inner.snapshots.is_empty() {
+            // One per place: what was remembered when partitions were added is the position there.
+            let known = inner.snapshots.back().is_some_and(|(at, _)| *at == entry.seq);
+            if !known && (entry.seq.is_multiple_of(SNAPSHOT_EVERY) || inner.snapshots.is_empty()) {
                 let mut at = before.clone();
                 entries[..done].iter().for_each(|entry| entry.cover(&mut at));
                 inner.snapshots.push_back((entry.seq, at));
@@ -193,6 +195,40 @@ impl Inner {
                 entry.cover(position);
                 *at = seq + 1;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+
+    use super::super::entry::Source;
+    use super::*;
+    use crate::position::{Epoch, TopicCode};
+
+    #[test]
+    fn a_position_is_known_as_long_as_its_entry_is() {
+        let mut position = Position::new(Epoch::of("log"));
+        let topic = TopicCode::of("t");
+        let slot = position.slot(topic, 0).unwrap();
+        let window = Window::new(usize::MAX, Duration::from_millis(1_000));
+        for seq in 0..600_u64 {
+            let ms = i64::try_from(seq).unwrap();
+            if seq == 256 {
+                window.remember(seq, &position);
+            }
+            let source = Source::Record { topic, partition: 0, offset: ms, slot };
+            let entry = Entry::new(seq, source, None, ms, smallvec![]);
+            window.append(&[Arc::clone(&entry)], &position, ms);
+            entry.cover(&mut position);
+        }
+        // Between two remembered positions, at one, and beyond.
+        for first in [5, 256, 257, 258, 300, 599] {
+            window.expire(1_000 + i64::try_from(first).unwrap());
+            assert_eq!(window.position_before(first - 1), Err(Evicted));
+            assert_eq!(window.position_before(first).unwrap().next(slot), i64::try_from(first).unwrap());
+            assert_eq!(window.position_before(599).unwrap().next(slot), 599);
         }
     }
 }

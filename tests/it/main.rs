@@ -4,6 +4,7 @@
 
 mod bridge;
 mod broadcast;
+mod faults;
 mod follower;
 mod servers;
 mod support;
