@@ -9,7 +9,7 @@
 //!            the operator's way: cli ─► app (build, run, drain) · http::health · metrics
 //! ```
 //!
-//! Layers, lower first; a lower one never imports a higher one:
+//! Layers, lower first; a lower one never imports a higher one (`tests/layering.rs` keeps it so):
 //! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
 //! `app`, `lifecycle` · `demo` · `cli`.
 
