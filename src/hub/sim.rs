@@ -19,7 +19,7 @@ use crate::position::{Cursor, Epoch, Position, Slot, TopicCode};
 use crate::route::projection::Projection;
 use crate::route::{Class, Emission, EmitSpec, Id, Room, RoomKind};
 
-/// SplitMix64: the same everywhere, for ever.
+/// `SplitMix64`: the same everywhere, for ever.
 struct Dice(u64);
 
 impl Dice {

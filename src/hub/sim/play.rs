@@ -214,12 +214,11 @@ impl Sim {
                 }
                 let way = Way { emission: index, rooms, left: None };
                 let transient = shared.emission.spec.class == Class::Transient;
-                match names.iter_mut().find(|(name, _)| *name == &*shared.emission.spec.event) {
-                    Some((_, due)) => due.ways.push(way),
-                    None => {
-                        let due = Due { seq: entry.seq, ways: vec![way], transient, optional: false };
-                        names.push((&*shared.emission.spec.event, due));
-                    }
+                if let Some((_, due)) = names.iter_mut().find(|(name, _)| *name == &*shared.emission.spec.event) {
+                    due.ways.push(way);
+                } else {
+                    let due = Due { seq: entry.seq, ways: vec![way], transient, optional: false };
+                    names.push((&*shared.emission.spec.event, due));
                 }
             }
             for (_, mut due) in names {

@@ -30,7 +30,7 @@ fn event(kind: &str, data: impl Into<Vec<u8>>) -> Event {
         id: None,
         data: Bytes::from(data.into()),
         traceparent: None,
-        unknown: Default::default(),
+        unknown: smallvec::SmallVec::default(),
     }
 }
 
