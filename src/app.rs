@@ -232,7 +232,7 @@ impl App {
             State::Starting { why } | State::Degraded { why } | State::Dead { why } => {
                 Readiness::NotReady(why.to_string())
             }
-            State::Filling { behind } => Readiness::NotReady(format!("reading the log, {behind} records to go")),
+            State::Filling { behind } => Readiness::NotReady(self.filling(*behind)),
             State::Stopped => Readiness::NotReady("stopped".into()),
         };
         if readiness == Readiness::Ready && !self.gateway.filled.is_cancelled() {
@@ -252,6 +252,15 @@ impl App {
             }
             changed
         });
+    }
+
+    /// What is missing until the window is filled; a partition that waits for a schema waits for a person, maybe.
+    fn filling(&self, behind: u64) -> String {
+        let held = self.follower.partitions().into_iter().find_map(|partition| {
+            let offset = partition.held?;
+            Some(format!("; {} waits for the schema of offset {offset}", partition.topic_partition))
+        });
+        format!("reading the log, {behind} records to go{}", held.unwrap_or_default())
     }
 
     fn read_gauges(&self) {

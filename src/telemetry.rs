@@ -6,7 +6,11 @@ use std::hash::Hash;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config;
 
@@ -29,11 +33,17 @@ pub fn init(log: &config::Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|_| TelemetryError::Filter(log.filter.clone()))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let done = if log.json {
-        logs.json().flatten_event(true).with_current_span(false).try_init()
+        logs.json().flatten_event(true).with_current_span(false).finish().with(filter_fn(is_discreet)).try_init()
     } else {
-        logs.with_ansi(std::io::stderr().is_terminal()).try_init()
+        logs.with_ansi(std::io::stderr().is_terminal()).finish().with(filter_fn(is_discreet)).try_init()
     };
     done.map_err(|_| TelemetryError::Twice)
+}
+
+/// Whether a line may be written whatever the filter asks for: tungstenite's, below warnings, hold whole messages, and
+/// in these tokens.
+fn is_discreet(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::WARN || !line.target().starts_with("tungstenite")
 }
 
 /// Says the same thing once per interval, and then how often it was not said. Pure: the time is passed in.

@@ -18,7 +18,8 @@ use crate::demo::{Act, Minter, Stage, measure, pages, perform};
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::producer::Producer;
 
-/// Plays a marketplace over an embedded broker and shows what arrives.
+/// Plays a marketplace over an embedded broker and shows what arrives. Neither a configuration file nor the environment
+/// changes it.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// Port of the page and the bridge, on this machine only. With `--json` any free one unless given.
@@ -49,6 +50,8 @@ pub struct Bridge {
 
 /// Port of the page unless another is asked for.
 const PORT: u16 = 3001;
+/// What helps when the bridge does not start: nothing else of it is the user's to choose.
+const ANOTHER_PORT: &str = "the demo does not start (`--port` chooses another port)";
 /// Partitions of each domain topic: enough that order across them is nobody's accident.
 const PARTITIONS: i32 = 3;
 /// The demo's tokens outlive any demo.
@@ -85,7 +88,7 @@ where
     let stop = CancellationToken::new();
     let _stop_on_return = stop.clone().drop_guard();
     if args.json {
-        let bridge = start(config, Router::new(), stop.clone()).await?;
+        let bridge = start(config, Router::new(), stop.clone()).await.context(ANOTHER_PORT)?;
         let time = Duration::from_secs(args.seconds.unwrap_or(20));
         let url = format!("http://{}", bridge.address);
         eprintln!("measuring for {} s at {url}", time.as_secs());
@@ -98,7 +101,7 @@ where
 
     let market = act.market();
     let stage = Arc::new(Stage::new(&market, minter, None));
-    let bridge = start(config, pages::router(Arc::clone(&stage)), stop.clone()).await?;
+    let bridge = start(config, pages::router(Arc::clone(&stage)), stop.clone()).await.context(ANOTHER_PORT)?;
     println!("The demo is at http://{}/demo (Ctrl-C ends it)", bridge.address);
     let limit = elapsed(args.seconds.map(Duration::from_secs));
     let mut ended = bridge.ended;

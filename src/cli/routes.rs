@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use crate::codec::{Decoder, Schemas};
-use crate::config::Config;
+use crate::codec::{DecodeError, Decoder, Schemas};
+use crate::config::{self, Config};
 use crate::event::{Headers, RecordView};
 use crate::route::Routes;
 use crate::route::explain::{check_report, explain};
@@ -17,8 +17,11 @@ use crate::route::explain::{check_report, explain};
 /// What to do with the routes.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Checks the configured route file against the schemas; exit status 1 with every error and its place.
-    Check,
+    /// Checks a route file against the schemas; exit status 1 with every error and its place.
+    Check {
+        /// The file; else the one of `routes.file`, else the compiled-in one.
+        file: Option<PathBuf>,
+    },
     /// Shows what a record would do: rooms, events, payloads.
     Explain {
         /// The record's value: a JSON envelope `{"type", "data"}`, plain data with `--type`, or Avro bytes; `-` reads
@@ -42,9 +45,13 @@ pub fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode> {
         Some(folder) => Schemas::load(folder).with_context(|| format!("codec.schemas: {}", folder.display()))?,
         None => Schemas::builtin()?,
     });
-    let routes = Routes::from_config(&config.routes, &schemas)?;
+    let routes = match command {
+        Command::Check { file: Some(file) } => config::Routes { file: Some(file.clone()) },
+        _ => config.routes.clone(),
+    };
+    let routes = Routes::from_config(&routes, &schemas)?;
     match command {
-        Command::Check => print!("{}", check_report(&routes)),
+        Command::Check { .. } => print!("{}", check_report(&routes)),
         Command::Explain { record, r#type, json } => {
             let payload = read(record)?;
             let decoder = Decoder::new(&config.codec, schemas)?;
@@ -58,7 +65,13 @@ pub fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode> {
                 payload: Some(&payload),
                 headers,
             };
-            let event = decoder.decode(&view).context("the record cannot be decoded")?;
+            let mut event = decoder.decode(&view);
+            if let Err(DecodeError::NotYet { schema }) = event {
+                super::block_on(async { Ok(decoder.resolve(schema).await?) })
+                    .with_context(|| format!("schema {schema} cannot be had from codec.registry_url"))?;
+                event = decoder.decode(&view);
+            }
+            let event = event.context("the record cannot be decoded")?;
             let explanation = explain(&routes, &event);
             if *json {
                 println!("{}", serde_json::to_string_pretty(&explanation)?);

@@ -92,7 +92,7 @@ pub async fn run(args: SeedArgs, mut kafka: config::Kafka) -> anyhow::Result<()>
     eprintln!("{}{total} records in {:.1} s", start_of_line(), begun.elapsed().as_secs_f64());
     let brokers = &kafka.brokers;
     sent.with_context(|| {
-        format!("seeding {brokers} stopped after {total} records; are the topics there (`rtmn-bridge topics create`)?")
+        format!("seeding {brokers} stopped after {total} records; is a broker there, and are the topics (`rtmn-bridge topics create`)?")
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::config;
@@ -36,9 +37,10 @@ pub async fn run(kafka: config::Kafka, command: Command) -> anyhow::Result<ExitC
     let plan = plan(&kafka, Layout { partitions: args.partitions, replication: args.replication });
     let admin = Admin::new(&kafka)?;
     let outcomes = match command {
-        Command::Create(_) => admin.create(&plan).await?,
-        Command::Describe(_) => admin.describe(&plan).await?,
+        Command::Create(_) => admin.create(&plan).await,
+        Command::Describe(_) => admin.describe(&plan).await,
     };
+    let outcomes = outcomes.with_context(|| format!("kafka.brokers (KAFKA_BROKERS): {}", kafka.brokers))?;
     let mut status = ExitCode::SUCCESS;
     for (name, outcome) in outcomes {
         match outcome {

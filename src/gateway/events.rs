@@ -2,8 +2,6 @@
 //! order is foreign, unknown or no order at all; an ack is always answered.
 
 use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,22 +15,11 @@ use super::access::{self, Access};
 use super::auth::Claims;
 use super::limits::TokenBucket;
 use super::packet::{self, ConnectAuth};
+use super::rooms::OrderWish;
 use super::session::Ended;
 use super::{Gateway, registry::SessionId};
 use crate::hub::{CloseReason, Frame, Input, Outbox, SocketId};
 use crate::route::{Id, Room, RoomKind};
-
-/// What became of a subscription that waited for its order.
-#[derive(Debug)]
-pub struct OrderAnswer {
-    order: Id,
-    ack: Option<u64>,
-    /// Which wish it answers: one that was withdrawn meanwhile is not granted.
-    wish: u64,
-    granted: bool,
-}
-
-type OrderWish = Pin<Box<dyn Future<Output = OrderAnswer> + Send + Sync>>;
 
 /// An authenticated socket.
 pub struct Connected {
@@ -40,12 +27,12 @@ pub struct Connected {
     pub id: SocketId,
     /// Subscriptions that wait for their order.
     pub orders: FuturesUnordered<OrderWish>,
-    claims: Claims,
+    pub(super) claims: Claims,
     websocket: bool,
     /// Rooms that it joined or is in by its token. The shard has the same ones; these are for the limit and for acks.
-    rooms: HashSet<Room>,
-    wishes: Vec<(Id, u64)>,
-    next_wish: u64,
+    pub(super) rooms: HashSet<Room>,
+    pub(super) wishes: Vec<(Id, u64)>,
+    pub(super) next_wish: u64,
     bucket: TokenBucket,
     /// Events over the rate that were refused since it was last within it.
     refused: u32,
@@ -56,16 +43,16 @@ pub struct Connected {
 }
 
 /// An error code and a message for people.
-type Refusal = (&'static str, &'static str);
+pub(super) type Refusal = (&'static str, &'static str);
 
-const UNAUTHORIZED: Refusal = ("unauthorized", "Unauthorized room access");
-const BAD_REQUEST: Refusal = ("bad_request", "Bad request");
-const TOO_MANY_ROOMS: Refusal = ("limit", "Too many rooms");
+pub(super) const UNAUTHORIZED: Refusal = ("unauthorized", "Unauthorized room access");
+pub(super) const BAD_REQUEST: Refusal = ("bad_request", "Bad request");
+pub(super) const TOO_MANY_ROOMS: Refusal = ("limit", "Too many rooms");
 const RATE: Refusal = ("rate_limited", "Too many events");
 const UNKNOWN: Refusal = ("unknown_event", "Unknown event");
 const BAD_TOKEN: Refusal = ("invalid_token", "Invalid token");
 
-enum Outcome {
+pub(super) enum Outcome {
     /// Answered already, or later.
     Handled,
     Refused(Refusal),
@@ -306,83 +293,6 @@ impl Connected {
         }
     }
 
-    async fn join(&mut self, gateway: &Gateway, ack: Option<u64>, room: Room) -> Result<Outcome, Ended> {
-        if self.rooms.contains(&room) {
-            self.accept(gateway, ack).await?;
-            return Ok(Outcome::Handled);
-        }
-        match (access::to_room(&self.claims, &room), room.id()) {
-            (Access::Denied, _) | (Access::AskOrder, None) => Ok(Outcome::Refused(UNAUTHORIZED)),
-            _ if self.rooms.len() + self.wishes.len() >= gateway.limits.rooms_per_socket => {
-                Ok(Outcome::Refused(TOO_MANY_ROOMS))
-            }
-            (Access::Granted, _) => self.admit(gateway, ack, room).await,
-            (Access::AskOrder, Some(order)) => {
-                if gateway.owners.find(&order).is_some_and(|parties| access::to_order(&self.claims, &parties)) {
-                    return self.admit(gateway, ack, room).await;
-                }
-                if self.wishes.len() >= gateway.limits.pending_subscriptions {
-                    return Ok(Outcome::Refused(TOO_MANY_ROOMS));
-                }
-                self.wish(gateway, ack, order);
-                Ok(Outcome::Handled)
-            }
-        }
-    }
-
-    /// Waits for the order's record beside everything else.
-    fn wish(&mut self, gateway: &Gateway, ack: Option<u64>, order: Id) {
-        let wish = self.next_wish;
-        self.next_wish += 1;
-        self.wishes.push((order.clone(), wish));
-        let owners = Arc::clone(&gateway.owners);
-        let claims = self.claims.clone();
-        let deadline = Instant::now() + gateway.socket.order_wait;
-        self.orders.push(Box::pin(async move {
-            let granted = owners.allowed(&order, deadline, |parties| access::to_order(&claims, parties)).await;
-            OrderAnswer { order, ack, wish, granted }
-        }));
-    }
-
-    /// A subscription has waited to its end.
-    ///
-    /// # Errors
-    /// When the node goes down.
-    pub async fn order_answered(&mut self, gateway: &Gateway, answer: OrderAnswer) -> Result<(), Ended> {
-        let before = self.wishes.len();
-        self.wishes.retain(|(_, wish)| *wish != answer.wish);
-        let wanted = self.wishes.len() < before;
-        // The token may have been exchanged meanwhile: what counts is what it opens now.
-        let may = gateway.owners.find(&answer.order).is_some_and(|parties| access::to_order(&self.claims, &parties));
-        if wanted && answer.granted && may {
-            self.admit(gateway, answer.ack, Room::new(RoomKind::Order, &answer.order)).await?;
-        } else {
-            self.refuse(gateway, answer.ack, UNAUTHORIZED).await?;
-        }
-        Ok(())
-    }
-
-    async fn admit(&mut self, gateway: &Gateway, ack: Option<u64>, room: Room) -> Result<Outcome, Ended> {
-        self.rooms.insert(room.clone());
-        let answer = ack.map(|id| packet::ack(id, &json!({ "ok": true })));
-        self.tell(gateway, Input::Join { socket: self.id, room, answer }).await?;
-        Ok(Outcome::Handled)
-    }
-
-    async fn leave_room(&mut self, gateway: &Gateway, ack: Option<u64>, room: Room) -> Result<Outcome, Ended> {
-        if access::rooms_on_connect(&self.claims).contains(&room) {
-            // One is in these as long as one is connected.
-            return Ok(Outcome::Refused(BAD_REQUEST));
-        }
-        if let (RoomKind::Order, Some(order)) = (room.kind(), room.id()) {
-            self.wishes.retain(|(wished, _)| *wished != order);
-        }
-        self.rooms.remove(&room);
-        let answer = ack.map(|id| packet::ack(id, &json!({ "ok": true })));
-        self.tell(gateway, Input::Leave { socket: self.id, room, answer }).await?;
-        Ok(Outcome::Handled)
-    }
-
     /// Exchanges the token: same subject, and every room is checked again.
     async fn refresh(&mut self, gateway: &Gateway, ack: Option<u64>, args: &[&RawValue]) -> Result<Outcome, Ended> {
         let Some(token) = argument(args, "token") else { return Ok(Outcome::Refused(BAD_REQUEST)) };
@@ -421,14 +331,19 @@ impl Connected {
         Ok(Outcome::Handled)
     }
 
-    async fn accept(&self, gateway: &Gateway, ack: Option<u64>) -> Result<(), Ended> {
+    pub(super) async fn accept(&self, gateway: &Gateway, ack: Option<u64>) -> Result<(), Ended> {
         match ack {
             Some(id) => self.say(gateway, packet::ack(id, &json!({ "ok": true }))).await,
             None => Ok(()),
         }
     }
 
-    async fn refuse(&self, gateway: &Gateway, ack: Option<u64>, (code, message): Refusal) -> Result<(), Ended> {
+    pub(super) async fn refuse(
+        &self,
+        gateway: &Gateway,
+        ack: Option<u64>,
+        (code, message): Refusal,
+    ) -> Result<(), Ended> {
         let frame = match ack {
             Some(id) => packet::ack(id, &json!({ "ok": false, "error": { "code": code, "message": message } })),
             None => packet::event("error", &json!({ "message": message })),

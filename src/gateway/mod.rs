@@ -13,6 +13,7 @@ pub mod limits;
 pub mod origin;
 pub mod packet;
 pub mod registry;
+pub mod rooms;
 pub mod session;
 pub mod websocket;
 

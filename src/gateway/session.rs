@@ -71,7 +71,7 @@ enum Woken {
     Candidate,
     Http(Option<FromHttp>),
     Timer,
-    Order(super::events::OrderAnswer),
+    Order(super::rooms::OrderAnswer),
     PollGone,
     Drain,
 }
@@ -460,6 +460,7 @@ impl Session {
         self.answer_poll(b"1".to_vec());
         if let Transport::WebSocket(socket) = &self.transport
             && self.outbox.is_flushed()
+            && !socket.is_closed()
         {
             // 1000, normal closure: the reason is ours to log, the client comes back whatever it says.
             let _ = socket.stream().try_write(&[0x88, 0x02, 0x03, 0xe8]);

@@ -34,6 +34,8 @@ pub struct WebSocket {
     context: WebSocketContext,
     /// When the message that is being received began; `None` between messages.
     begun: Option<Instant>,
+    /// A close frame has come.
+    closed: bool,
     /// Keeps the connection counted while it lives.
     _permit: Option<tokio::sync::OwnedSemaphorePermit>,
 }
@@ -68,7 +70,7 @@ impl WebSocket {
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
         let context = WebSocketContext::from_partially_read(read, Role::Server, Some(config));
-        Self { stream, context, begun: None, _permit: permit }
+        Self { stream, context, begun: None, closed: false, _permit: permit }
     }
 
     /// The stream below.
@@ -81,6 +83,12 @@ impl WebSocket {
     #[must_use]
     pub fn begun(&self) -> Option<Instant> {
         self.begun
+    }
+
+    /// Whether the peer has sent a close frame: it is answered by [`WebSocket::read`], and a second one is an error to it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Reads the next message, or `None` when there is no whole one yet. What the protocol itself wants to answer is
@@ -104,6 +112,7 @@ impl WebSocket {
                         Ok(Some(Received::Control))
                     }
                     Message::Close(_) => {
+                        self.closed = true;
                         let mut wire = Wire { stream: &self.stream, answers, read: 0 };
                         // The close frame goes out if it still can; the connection ends either way.
                         let _ = self.context.flush(&mut wire);

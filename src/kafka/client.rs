@@ -168,10 +168,11 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         if let Some(why) = describe(code, reason) {
-            if code == RDKafkaErrorCode::AllBrokersDown {
-                self.health.all_down.store(true, Ordering::Relaxed);
+            // Said again with every attempt to connect, ten times a second: once per outage is enough.
+            let known = code == RDKafkaErrorCode::AllBrokersDown && self.health.all_down.swap(true, Ordering::Relaxed);
+            if !known {
+                tracing::warn!(target: "librdkafka", code = ?code, "{why}");
             }
-            tracing::warn!(target: "librdkafka", code = ?code, "{why}");
             self.health.note(why);
         } else {
             tracing::debug!(target: "librdkafka", code = ?code, "{reason}");
