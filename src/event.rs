@@ -85,4 +85,10 @@ pub struct Event {
     pub data: Bytes,
     /// W3C `traceparent`, carried through to logs and traces.
     pub traceparent: Option<Box<str>>,
+    /// Fields whose word is none of those that the schema knows (its `values`): passed on, and counted by who reads
+    /// this. Names of the schema's, never data.
+    pub unknown: UnknownWords,
 }
+
+/// Names of fields with words that the schema does not know; nearly always none.
+pub type UnknownWords = SmallVec<[Arc<str>; 1]>;

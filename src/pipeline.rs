@@ -251,6 +251,7 @@ impl RecordHandler for Pipeline {
         };
         match self.parts.routes.route(&event) {
             Ok(Some(routed)) => {
+                event.unknown.iter().for_each(|field| self.parts.metrics.unknown_value(&event.kind, field));
                 self.learn(&routed, now_ms());
                 let recent = record.timestamp_ms.is_none_or(|at| at >= self.parts.window_since_ms);
                 if routed.emissions.is_empty() || !recent {

@@ -75,7 +75,11 @@ where
     let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let minter = Minter::new(secret.as_bytes(), TOKENS_LIVE);
     config.auth.secret = Some(Secret::new(secret));
-    let port = args.port.unwrap_or(if args.json { 0 } else { PORT });
+    let port = match args.port.unwrap_or(if args.json { 0 } else { PORT }) {
+        // The page's origin must be known beforehand: a free port is looked for here, not by the listener.
+        0 => std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port(),
+        port => port,
+    };
     config.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     config.server.public_origin = Some(format!("http://127.0.0.1:{port}"));
     config.origins.also = vec![format!("http://localhost:{port}")];

@@ -10,6 +10,7 @@ use super::decimal;
 use super::plan::{Field, Node, NodeId, Plan, Unit};
 use super::refusal::{Cause, Fault, Step};
 use super::time::Civil;
+use crate::event::UnknownWords;
 
 /// Deepest nesting of a value; JSON readers stop at 128.
 const MAX_DEPTH: u32 = 64;
@@ -20,12 +21,17 @@ fn output_limit(input: usize, max_record: usize) -> usize {
 }
 
 /// Appends the JSON form of a whole Avro datum, an object, to `out`. `max_record` bounds what comes out: at most four
-/// times as much.
-pub(super) fn to_json<'p>(plan: &'p Plan, datum: &[u8], max_record: usize, out: &mut Vec<u8>) -> Result<(), Fault<'p>> {
+/// times as much. Returns the fields whose words the plan does not know.
+pub(super) fn to_json<'p>(
+    plan: &'p Plan,
+    datum: &[u8],
+    max_record: usize,
+    out: &mut Vec<u8>,
+) -> Result<UnknownWords, Fault<'p>> {
     let limit = out.len().saturating_add(output_limit(datum.len(), max_record));
-    let mut reader = Reader { plan, datum, at: 0, out, limit };
+    let mut reader = Reader { plan, datum, at: 0, out, limit, unknown: UnknownWords::new() };
     reader.value(plan.root(), MAX_DEPTH)?;
-    if reader.at == datum.len() { Ok(()) } else { Err(reader.fault("bytes after the end")) }
+    if reader.at == datum.len() { Ok(reader.unknown) } else { Err(reader.fault("bytes after the end")) }
 }
 
 struct Reader<'p, 'd, 'o> {
@@ -34,6 +40,7 @@ struct Reader<'p, 'd, 'o> {
     at: usize,
     out: &'o mut Vec<u8>,
     limit: usize,
+    unknown: UnknownWords,
 }
 
 impl<'p, 'd> Reader<'p, 'd, '_> {
@@ -277,7 +284,11 @@ impl<'p, 'd> Reader<'p, 'd, '_> {
             self.out.push(separator);
             separator = b',';
             self.out.extend_from_slice(field.key.as_bytes());
+            let begin = self.out.len();
             self.value(node, depth).map_err(within)?;
+            if let (Some(words), Some(value)) = (&field.words, self.out.get(begin..)) {
+                words.note(value, &mut self.unknown);
+            }
         }
         if separator == b'{' {
             self.out.push(b'{');

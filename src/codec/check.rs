@@ -12,13 +12,14 @@ use super::plan::{Field, Node, NodeId, Plan};
 use super::refusal::{Cause, Fault, Step};
 use super::scan::Scan;
 use super::time::parse_rfc3339;
+use crate::event::UnknownWords;
 
 /// Deepest nesting: what `serde_json` takes, so that no later reader of the data stops at it.
 const MAX_DEPTH: u32 = 127;
 
 /// Checks `bytes` as one JSON object; its type by `plan` if there is one. Returns where the object stands, without the
-/// white space around it.
-pub(super) fn object<'p>(bytes: &[u8], plan: Option<&'p Plan>) -> Result<Range<usize>, Fault<'p>> {
+/// white space around it, and the fields whose words the plan does not know.
+pub(super) fn object<'p>(bytes: &[u8], plan: Option<&'p Plan>) -> Result<(Range<usize>, UnknownWords), Fault<'p>> {
     let mut scan = Scan::object(bytes)?;
     let start = scan.at;
     match plan {
@@ -27,7 +28,7 @@ pub(super) fn object<'p>(bytes: &[u8], plan: Option<&'p Plan>) -> Result<Range<u
     }
     let end = scan.at;
     scan.end()?;
-    Ok(start..end)
+    Ok((start..end, scan.unknown))
 }
 
 /// A JSON object that may be an event with its data: the raw values of the members that say so.
@@ -141,7 +142,12 @@ impl Scan<'_> {
             if !seen.insert(index) {
                 return Err(within(Fault::new(Cause::Duplicate, key_at)));
             }
-            scan.typed(plan, field.node, depth).map_err(within)
+            let begin = scan.at;
+            scan.typed(plan, field.node, depth).map_err(within)?;
+            if let (Some(words), Some(value)) = (&field.words, scan.text.as_bytes().get(begin..scan.at)) {
+                words.note(value, &mut scan.unknown);
+            }
+            Ok(())
         })?;
         match fields.iter().enumerate().find(|(index, field)| !field.optional && !seen.has(*index)) {
             None => Ok(()),

@@ -46,7 +46,10 @@ impl Pair<'_> {
 
     fn record(&self, written: &[Field], wanted: &[Field], depth: u32) -> bool {
         wanted.iter().all(|wanted| match written.iter().find(|field| field.name == wanted.name) {
-            Some(field) => self.fits(field.node, wanted.node, depth),
+            // Whoever wrote it may know other words than we do, or does not say which it knows.
+            Some(field) => {
+                (wanted.words.is_none() || field.words == wanted.words) && self.fits(field.node, wanted.node, depth)
+            }
             None => wanted.optional,
         })
     }

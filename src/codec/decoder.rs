@@ -15,7 +15,7 @@ use super::registry::{Registry, ResolveError, Resolved, SchemaId, SetupError};
 use super::schema::{EventSchema, Schemas, Writer};
 use super::{avro, check};
 use crate::config;
-use crate::event::{Event, RecordView};
+use crate::event::{Event, RecordView, UnknownWords};
 
 /// Buffers above this are given back after use.
 const KEEP_SCRATCH: usize = 256 * 1024;
@@ -34,7 +34,7 @@ pub struct Decoder {
 }
 
 /// An event's type and data.
-type Body = (Arc<str>, Bytes);
+type Body = (Arc<str>, Bytes, UnknownWords);
 
 impl Decoder {
     /// A decoder that knows `schemas` and, if one is configured, asks the registry for others.
@@ -152,7 +152,8 @@ impl Decoder {
             if json.capacity() > KEEP_SCRATCH {
                 *json = Vec::new();
             }
-            Ok((kind, data?))
+            let (data, unknown) = data?;
+            Ok((kind, data, unknown))
         })
     }
 
@@ -162,19 +163,19 @@ impl Decoder {
         datum: &[u8],
         check_against: Option<&EventSchema>,
         json: &mut Vec<u8>,
-    ) -> Result<Bytes, Refusal> {
-        avro::to_json(&writer.plan, datum, self.max_record, json)?;
+    ) -> Result<(Bytes, UnknownWords), Refusal> {
+        let mut unknown = avro::to_json(&writer.plan, datum, self.max_record, json)?;
         if let Some(event) = check_against {
-            check::object(json, Some(event.plan()))?;
+            (_, unknown) = check::object(json, Some(event.plan()))?;
         }
-        Ok(Bytes::copy_from_slice(json))
+        Ok((Bytes::copy_from_slice(json), unknown))
     }
 
     fn json(&self, json: &[u8], kind: &str) -> Result<Body, Refusal> {
         let schema = self.schemas.event(kind);
-        let object = check::object(json, schema.map(EventSchema::plan))?;
+        let (object, unknown) = check::object(json, schema.map(EventSchema::plan))?;
         let kind = schema.map_or_else(|| kind.into(), |schema| Arc::clone(schema.kind()));
-        Ok((kind, Bytes::copy_from_slice(json.get(object).unwrap_or_default())))
+        Ok((kind, Bytes::copy_from_slice(json.get(object).unwrap_or_default()), unknown))
     }
 
     /// JSON that no header describes: `{"type": …, "data": {…}}`.
@@ -215,8 +216,8 @@ enum Encoding<'a> {
     Json(&'a [u8]),
 }
 
-fn event((kind, data): Body, id: Option<Box<str>>, traceparent: Option<Box<str>>) -> Event {
-    Event { kind, id, data, traceparent }
+fn event((kind, data, unknown): Body, id: Option<Box<str>>, traceparent: Option<Box<str>>) -> Event {
+    Event { kind, id, data, traceparent, unknown }
 }
 
 fn carried_id(id: Option<&str>) -> Option<Box<str>> {

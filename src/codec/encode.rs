@@ -63,7 +63,7 @@ fn event<'s>(schemas: &'s Schemas, kind: &str) -> Result<&'s EventSchema, Encode
 }
 
 fn datum(event: &EventSchema, json: &str, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let object = check::object(json.as_bytes(), Some(event.plan())).map_err(Refusal::from)?;
+    let (object, _) = check::object(json.as_bytes(), Some(event.plan())).map_err(Refusal::from)?;
     let plan = event.plan();
     Encoder { plan }
         .value(plan.root(), json.get(object).unwrap_or_default(), out)

@@ -4,8 +4,11 @@
 //! once per schema and never per record.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, RecordSchema, Schema, UuidSchema};
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, RecordField, RecordSchema, Schema, UuidSchema};
+
+use crate::event::UnknownWords;
 
 /// Index of a node in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,37 @@ pub(super) struct Field {
     pub(super) node: NodeId,
     /// Whether the field may be absent: its type has a null branch.
     pub(super) optional: bool,
+    /// The words that are known, of a text that should be one of some.
+    pub(super) words: Option<Words>,
+}
+
+/// What a field's attribute `values` says: which words its text is known to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    field: Arc<str>,
+    /// As JSON strings.
+    quoted: Box<[Box<str>]>,
+}
+
+impl Words {
+    fn of(field: &RecordField) -> Option<Self> {
+        let values = field.custom_attributes.get("values")?.as_array()?;
+        let quoted = values.iter().filter(|value| value.is_string()).map(|value| value.to_string().into()).collect();
+        Some(Self { field: field.name.as_str().into(), quoted })
+    }
+
+    /// Notes the field when `json`, a value as it stands, is a text that is none of the words.
+    pub(super) fn note(&self, json: &[u8], unknown: &mut UnknownWords) {
+        let known = |json: &[u8]| self.quoted.iter().any(|word| word.as_bytes() == json);
+        if json.first() != Some(&b'"') || known(json) || unknown.contains(&self.field) {
+            return;
+        }
+        // Escapes write the same word in another way.
+        let plain = json.contains(&b'\\').then(|| serde_json::from_slice::<serde_json::Value>(json).ok()).flatten();
+        if !plain.is_some_and(|plain| known(plain.to_string().as_bytes())) {
+            unknown.push(Arc::clone(&self.field));
+        }
+    }
 }
 
 /// A compiled schema whose root is a record.
@@ -290,6 +324,7 @@ impl Compiler<'_> {
                     key: format!("\"{}\":", field.name).into(),
                     node,
                     optional,
+                    words: Words::of(field),
                 })
             })
             .collect()

@@ -7,11 +7,14 @@ use std::borrow::Cow;
 
 use super::keys::Keys;
 use super::refusal::{Cause, Fault, Step};
+use crate::event::UnknownWords;
 
 /// A place in a JSON text.
 pub(super) struct Scan<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
+    /// Fields whose words the schema does not know.
+    pub(super) unknown: UnknownWords,
 }
 
 /// A string as it stands between its quotes.
@@ -37,7 +40,7 @@ impl<'a> Scan<'a> {
     /// Begins at the first byte that is not white space, which must be an object's.
     pub(super) fn object<'p>(bytes: &'a [u8]) -> Result<Self, Fault<'p>> {
         let text = std::str::from_utf8(bytes).map_err(|error| Fault::new(Cause::Utf8, error.valid_up_to()))?;
-        let mut scan = Self { text, at: 0 };
+        let mut scan = Self { text, at: 0, unknown: UnknownWords::new() };
         scan.white_space();
         if scan.peek() == Some(b'{') { Ok(scan) } else { Err(scan.fault("expected an object")) }
     }

@@ -4,6 +4,8 @@
 //!
 //! It never waits for the peer without a deadline, and leaves nothing behind when it ends.
 
+mod upgrade;
+
 use std::future::{Future, pending, ready};
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use super::packet::{self, Packet};
 use super::registry::{FromHttp, SessionId};
 use super::websocket::{Broken, Received, WebSocket};
 use crate::hub::{CloseReason, Frame, Input, Outbox};
+use upgrade::Probe;
 
 /// Messages that are read from one socket before others get their turn.
 const READS: usize = 32;
@@ -54,12 +57,6 @@ pub struct Session {
     strays: u8,
     /// The WebSocket's parser may hold whole messages already, of which the stream's readiness knows nothing.
     unread: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    Awaited,
-    Answered,
 }
 
 /// Ends the session, for this reason.
@@ -276,49 +273,6 @@ impl Session {
         self.unread = true;
         tokio::task::yield_now().await;
         Ok(())
-    }
-
-    /// The upgrade (engine.io-protocol, "Upgrade"): `2probe` is answered, then `5` makes the WebSocket the transport.
-    /// Whatever goes wrong costs the candidate; polling goes on.
-    fn read_candidate(&mut self) {
-        let Some((mut socket, by, mut probe)) = self.candidate.take() else { return };
-        let mut answers = Vec::new();
-        loop {
-            match (socket.read(&mut answers), probe) {
-                (Ok(None), _) => {
-                    self.candidate = Some((socket, by, probe));
-                    return;
-                }
-                (Ok(Some(Received::Text(text))), Probe::Awaited) if text.as_str() == "2probe" => {
-                    let pong = Frame::text(b"3probe");
-                    // A fresh socket takes eight bytes, or it is none worth upgrading to.
-                    if !socket.stream().try_write(pong.wire()).is_ok_and(|n| n == pong.len()) {
-                        return;
-                    }
-                    probe = Probe::Answered;
-                    // The client pauses polling as soon as its poll is answered; anything will do.
-                    self.outbox.nudge();
-                }
-                (Ok(Some(Received::Text(text))), Probe::Answered) if text.as_str() == "5" => {
-                    self.adopt(socket);
-                    return;
-                }
-                (Ok(Some(Received::Control)), _) => {}
-                _ => return,
-            }
-        }
-    }
-
-    fn adopt(&mut self, socket: Box<WebSocket>) {
-        self.answer_poll(b"6".to_vec());
-        self.gateway.sessions.remove(&self.sid);
-        self.outbox.attach(Arc::clone(socket.stream()));
-        self.transport = Transport::WebSocket(socket);
-        if let Some(socket) = &mut self.socket {
-            socket.upgraded(&self.gateway);
-        }
-        // What had come in behind the `5` is read on the next turn.
-        self.unread = true;
     }
 
     async fn http(&mut self, input: FromHttp) -> Result<(), Ended> {

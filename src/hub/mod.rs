@@ -7,6 +7,8 @@ pub mod entry;
 pub mod frame;
 pub mod outbox;
 pub mod shard;
+#[cfg(test)]
+mod sim;
 pub mod window;
 
 #[cfg(test)]

@@ -185,5 +185,5 @@ async fn a_ping_overtakes_a_full_queue_at_a_frames_boundary() {
     let kinds = tokio::task::spawn_blocking(|| reader.join().unwrap()).await.unwrap();
     let ping = kinds.iter().position(|kind| *kind == b'2').unwrap();
     assert!(ping < kinds.len() - 3, "the ping did not overtake what was queued before it: {ping} of {}", kinds.len());
-    assert_eq!(kinds.iter().filter(|kind| **kind == b'4').count(), usize::try_from(pushed).unwrap());
+    assert_eq!(kinds.iter().filter(|kind| char::from(**kind) == '4').count(), usize::try_from(pushed).unwrap());
 }

@@ -212,7 +212,7 @@ mod tests {
         let mut position = Position::new(Epoch::of("log"));
         let topic = TopicCode::of("t");
         let slot = position.slot(topic, 0).unwrap();
-        let window = Window::new(usize::MAX, Duration::from_millis(1_000));
+        let window = Window::new(usize::MAX, Duration::from_secs(1));
         for seq in 0..600_u64 {
             let ms = i64::try_from(seq).unwrap();
             if seq == 256 {

@@ -7,6 +7,7 @@ mod refusals;
 mod registry;
 mod round_trip;
 mod schema;
+mod words;
 
 use std::sync::Arc;
 

@@ -25,7 +25,13 @@ fn routes() -> &'static Routes {
 }
 
 fn event(kind: &str, data: impl Into<Vec<u8>>) -> Event {
-    Event { kind: kind.into(), id: None, data: Bytes::from(data.into()), traceparent: None }
+    Event {
+        kind: kind.into(),
+        id: None,
+        data: Bytes::from(data.into()),
+        traceparent: None,
+        unknown: smallvec::SmallVec::default(),
+    }
 }
 
 /// A copy of the default routes with one thing changed.

@@ -3,7 +3,7 @@
 use rtmn_bridge::codec::Schemas;
 use rtmn_bridge::codec::encode::avro_single_object;
 
-use crate::support::records::wallet;
+use crate::support::records::{status, wallet};
 use crate::support::{Kafka, Market, Record, Who};
 
 const SECRET: &str = "4111-1111-1111-1111";
@@ -83,4 +83,18 @@ async fn garbage_never_stops_a_partition() {
     assert_eq!(reasons, expected.keys().copied().collect::<Vec<_>>(), "once per reason");
     assert!(!bridge.said().contains(SECRET), "no payload is logged");
     assert_eq!(bridge.readiness().await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_that_the_schemas_do_not_know_is_passed_on_and_counted() {
+    let mut market = Market::open(Kafka::shared().await, 1).await;
+    let bridge = market.bridge().start_ready().await;
+    let listener = Who::new("u1", "customer").listen(&bridge).await;
+    market.send(&[status("o1", "u1", "m1", "placed"), status("o1", "u1", "m1", "teleported")]).await;
+    let heard = listener.until_heard("order.statusChanged", 2).await;
+    assert_eq!(heard[1]["status"], "teleported");
+    let labels = [("event", "order.statusChanged"), ("field", "status")];
+    assert_eq!(bridge.metric("unknown_enum_values_total", &labels).await, 1);
+    assert_eq!(bridge.metric("unknown_enum_values_total", &[]).await, 1);
+    market.verdict(vec![listener]).await.assert_clean();
 }
