@@ -44,6 +44,7 @@ impl Dice {
 #[derive(Debug, Clone)]
 struct Way {
     emission: usize,
+    transient: bool,
     /// The memberships that open it: the room and the join's ack.
     rooms: Vec<(Room, u64)>,
     /// The leave after whose ack it is closed; until then it may have been queued before.
@@ -55,7 +56,7 @@ struct Way {
 struct Due {
     seq: u64,
     ways: Vec<Way>,
-    transient: bool,
+    /// It may be left out: a transient way of it came, or was to come, while the socket may have been behind.
     optional: bool,
 }
 
@@ -128,7 +129,7 @@ impl Socket {
             self.over |= self.due.len() + self.said > self.bounds.messages;
             // An answer overtakes the events of who is held, and takes their place in the queue.
             let over = self.over;
-            self.due.iter_mut().for_each(|due| due.optional |= due.transient && over);
+            self.due.iter_mut().for_each(|due| due.optional |= over && due.ways.iter().any(|way| way.transient));
         }
     }
 }

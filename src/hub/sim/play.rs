@@ -212,19 +212,19 @@ impl Sim {
                 if rooms.is_empty() {
                     continue;
                 }
-                let way = Way { emission: index, rooms, left: None };
                 let transient = shared.emission.spec.class == Class::Transient;
+                let way = Way { emission: index, transient, rooms, left: None };
                 if let Some((_, due)) = names.iter_mut().find(|(name, _)| *name == &*shared.emission.spec.event) {
                     due.ways.push(way);
                 } else {
-                    let due = Due { seq: entry.seq, ways: vec![way], transient, optional: false };
+                    let due = Due { seq: entry.seq, ways: vec![way], optional: false };
                     names.push((&*shared.emission.spec.event, due));
                 }
             }
             for (_, mut due) in names {
                 // Who cannot be behind gets the transient ones too.
                 socket.over |= socket.due.len() + 1 + socket.said > socket.bounds.messages;
-                due.optional = due.transient && socket.over;
+                due.optional = socket.over && due.ways.iter().any(|way| way.transient);
                 socket.due.push_back(due);
             }
         }
@@ -278,7 +278,9 @@ impl Sim {
                         break socket.due.remove(at).unwrap();
                     }
                     // Of one record, an event whose first way was closed meanwhile comes by a later one.
-                    if due.seq == seq && due.ways.iter().any(|way| way.left.is_none() && way.emission > emission) {
+                    let required = due.ways.iter().find(|way| way.left.is_none() && !due.optional);
+                    let late = required.is_some_and(|way| way.emission < emission);
+                    if due.seq == seq && !late && due.ways.iter().any(|way| way.emission > emission) {
                         at += 1;
                         continue;
                     }

@@ -180,7 +180,7 @@ impl Peer {
         match payload.len() {
             len @ 0..126 => frame.push(0x80 | u8::try_from(len).unwrap()),
             len @ 126..65_536 => {
-                frame.push(0x80 | 0x7e);
+                frame.push(0xfe);
                 frame.extend(u16::try_from(len).unwrap().to_be_bytes());
             }
             len => {
