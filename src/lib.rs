@@ -1,17 +1,18 @@
 //! `rtmn-bridge`: a Kafka → Socket.IO bridge. Kafka is the only truth; this process shows it to sockets.
 //!
 //! ```text
-//!            the record's way                                              the client's way
-//!  Kafka ─► kafka::follower ─► codec ─► route ─► hub::window ─► hub::shard ─► gateway::outbox ─► socket
-//!                                                                   ▲
-//!                     http ─► gateway::engine ─► gateway::session ──┘  (connect → authenticate → join → live)
+//!            the record's way                                               the client's way
+//!  Kafka ─► kafka::follower ─► pipeline (codec → route → learn)      http ─► gateway::engine ─► gateway::session
+//!                                  │                                                               │
+//!                                  ├─► hub::window ◄── what was missed ──┐                         │ join, leave
+//!                                  └─► hub::shard × n ───────────────────┴─► hub::outbox ─► socket │
+//!                                             ▲────────────────────────────────────────────────────┘
 //!
-//!            the operator's way: cli ─► app (build, run, drain) · http::health · metrics
+//!            the operator's way: cli ─► app (build, run, drain) · lifecycle · http::health · metrics
 //! ```
 //!
-//! Layers, lower first; a lower one never imports a higher one (`tests/layering.rs` keeps it so):
-//! `event`, `position`, `metrics`, `config` · `codec` · `route` · `kafka` · `history` · `hub` · `gateway` · `http` ·
-//! `app`, `lifecycle` · `demo` · `cli`.
+//! A lower layer never imports a higher one; `tests/layering.rs` has the order and keeps it. `ARCHITECTURE.md` leads
+//! through the files.
 
 pub mod app;
 pub mod cli;
