@@ -141,7 +141,8 @@ impl App {
             max_connections: config.server.max_connections,
             request_timeout: config.server.request_timeout,
             send_buffer: config.socket.send_buffer,
-            user_timeout: config.socket.write_deadline,
+            // The kernel's limit is the backstop behind our own, which knows the reason.
+            user_timeout: config.socket.write_deadline * 2,
         };
         let mut site = http::public(&gateway, health.clone());
         if let Some(pages) = options.pages {
