@@ -326,3 +326,18 @@ async fn connections_beyond_the_cap_wait_for_a_place() {
     peers.pop();
     fourth.await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_right_behind_the_upgrade_request_is_read() {
+    let bridge = Embedded::start(|_| {}).await;
+    let mut peer = bridge.peer().await;
+    let connect = format!("40{{\"token\":\"{}\"}}", bridge.token("eager"));
+    let mut request = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\xfe"
+        .to_vec();
+    request.extend(u16::try_from(connect.len()).unwrap().to_be_bytes());
+    request.extend([0; 4]);
+    request.extend(connect.as_bytes());
+    peer.write(&request).await;
+    peer.until(b"40{\"sid\"").await;
+}
