@@ -345,9 +345,13 @@ impl Shard {
             for entry in &entries {
                 let had = if entry.seq == from { (emission, names) } else { (0, 0) };
                 if let Err(full) = member.read(entry, had, skip_transient, window, position, metrics) {
+                    let was_held = matches!(member.state, Reader::Held { .. });
                     member.state = full;
                     if full == Reader::Lost {
                         member.outbox.close(CloseReason::Behind);
+                    } else if was_held {
+                        // From the hold straight into being behind: it falls behind here, not at a live record.
+                        metrics.fell_behind();
                     }
                     return;
                 }
