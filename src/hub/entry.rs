@@ -7,7 +7,10 @@ use smallvec::SmallVec;
 
 use super::frame::Frame;
 use crate::position::{Cursor, EventId, Position, Slot, TopicCode};
-use crate::route::{Class, Emission, Room};
+use crate::route::{Emission, Room};
+
+/// What a frame has beside the payload: header, event name, id and cursor (24 partitions take about 200 characters).
+const FRAME_OVERHEAD: usize = 256;
 
 /// Where an entry comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,12 +137,13 @@ impl Entry {
         Some(Frame::text(packet.as_bytes()))
     }
 
-    /// Approximate bytes that it holds in memory.
+    /// About the bytes that it holds in memory once each emission's frame is encoded: most are encoded only after the
+    /// window has counted the entry, and its bound must hold all the same.
     #[must_use]
     pub fn weight(&self) -> usize {
-        // The emissions of a record share its data; frames exist only for those somebody received.
+        // The emissions of a record share its data; a payload is about as large as it, at most.
         let data = self.emissions.first().map_or(0, |s| s.emission.data.len());
-        let frames: usize = self.emissions.iter().filter_map(|s| s.frame.get()?.as_ref()).map(Frame::len).sum();
+        let frames: usize = self.emissions.iter().map(|s| s.emission.data.len() + FRAME_OVERHEAD).sum();
         let rooms: usize =
             self.emissions.iter().flat_map(|s| &s.emission.rooms).map(|room| room.as_str().len() + 64).sum();
         size_of::<Self>() + data + frames + rooms
@@ -148,11 +152,5 @@ impl Entry {
     /// Every room that it goes to, repetitions included.
     pub fn rooms(&self) -> impl Iterator<Item = &Room> {
         self.emissions.iter().flat_map(|shared| &shared.emission.rooms)
-    }
-
-    /// Whether any emission of it is of this class.
-    #[must_use]
-    pub fn has(&self, class: Class) -> bool {
-        self.emissions.iter().any(|shared| shared.emission.spec.class == class)
     }
 }

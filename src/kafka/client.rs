@@ -120,12 +120,6 @@ impl Health {
         self.trouble.lock().take()
     }
 
-    /// Whether the last thing heard was that no broker could be reached.
-    #[must_use]
-    pub fn all_brokers_down(&self) -> bool {
-        self.all_down.load(Ordering::Relaxed)
-    }
-
     /// A request was answered: brokers are there.
     pub fn answered(&self) {
         self.all_down.store(false, Ordering::Relaxed);
